@@ -1,0 +1,111 @@
+"""The semantic encoder: SAM's image encoder up to its last block (facebookresearch/segment-anything, ViTDet style).
+
+BriGeS takes the token map before the neck and without a final norm, so the neck does not exist here. Parameter names
+are those of the public checkpoints below ``image_encoder.``, with ``mlp.lin1/lin2`` read as ``mlp.fc1/fc2``.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from briges.export.attention import attend, merge_heads, split_heads
+from briges.export.dinov2 import PatchEmbed
+from briges.export.layers import Mlp, layer_norm
+from briges.export.presets import SemanticSpec
+
+
+class RelativeAttention(nn.Module):
+    """Self-attention over a square grid with decomposed relative positions.
+
+    side: rows (and columns) of the grid attention runs over: the window, or the whole map in a global block.
+    """
+
+    rel_rows: Tensor  # [side, side, head_dim]: the table entry for each (query row, key row)
+    rel_cols: Tensor  # [side, side, head_dim]: likewise for columns
+
+    def __init__(self, width: int, heads: int, side: int) -> None:
+        super().__init__()
+        self.heads, self.side = heads, side
+        head_dim = width // heads
+        self.scale = head_dim**-0.5
+        self.qkv = nn.Linear(width, 3 * width)
+        self.proj = nn.Linear(width, width)
+        self.rel_pos_h = nn.Parameter(torch.empty(2 * side - 1, head_dim))
+        self.rel_pos_w = nn.Parameter(torch.empty(2 * side - 1, head_dim))
+
+    def bake_constants(self) -> None:
+        """Expand the relative tables, entry [i, j] being table[i - j + side - 1], so that the graph has no lookup."""
+        steps = torch.arange(self.side)
+        index = steps[:, None] - steps[None, :] + self.side - 1
+        self.register_buffer("rel_rows", self.rel_pos_h.detach()[index], persistent=False)
+        self.register_buffer("rel_cols", self.rel_pos_w.detach()[index], persistent=False)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """[B, side*side, C] -> [B, side*side, C]."""
+        query, key, value = (split_heads(part, self.heads) for part in self.qkv(tokens).chunk(3, dim=-1))
+        return self.proj(merge_heads(attend(query * self.scale, key, value, self._bias(query))))
+
+    def _bias(self, query: Tensor) -> Tensor:
+        """The relative terms [B, heads, N, N], N = side*side. They use the *unscaled* query: so SAM was trained."""
+        batch, heads, count, head_dim = query.shape
+        grid = query.reshape(batch, heads, self.side, self.side, head_dim)
+        # A query's row picks its row table, its column the column table; both are small batched products.
+        by_row = grid @ self.rel_rows.transpose(1, 2)  # [B, heads, h, w, key row]
+        by_col = (grid.transpose(2, 3) @ self.rel_cols.transpose(1, 2)).transpose(2, 3)  # [B, heads, h, w, key col]
+        bias = by_row[..., :, None] + by_col[..., None, :]  # [B, heads, h, w, key row, key col]
+        return bias.reshape(batch, heads, count, count)
+
+
+class SamBlock(nn.Module):
+    """Pre-norm block on a token map [B, grid, grid, C]; ``window`` 0 means global attention."""
+
+    def __init__(self, spec: SemanticSpec, window: int) -> None:
+        super().__init__()
+        self.window = window
+        self.norm1 = layer_norm(spec.width)
+        self.attn = RelativeAttention(spec.width, spec.heads, window or spec.grid)
+        self.norm2 = layer_norm(spec.width)
+        self.mlp = Mlp(spec.width)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        normed = self.norm1(tokens)
+        attended = self._windowed(normed) if self.window else self._global(normed)
+        tokens = tokens + attended
+        return tokens + self.mlp(self.norm2(tokens))
+
+    def _global(self, tokens: Tensor) -> Tensor:
+        batch, rows, cols, width = tokens.shape
+        attended = self.attn(tokens.reshape(batch, rows * cols, width))
+        return attended.reshape(batch, rows, cols, width)
+
+    def _windowed(self, tokens: Tensor) -> Tensor:
+        batch, rows, cols, width = tokens.shape
+        side = self.window
+        # Zero tokens fill the last windows and are attended to like any other: masking them changes the features.
+        padded = F.pad(tokens, (0, 0, 0, -cols % side, 0, -rows % side))
+        down, across = padded.shape[1] // side, padded.shape[2] // side
+        windows = padded.reshape(batch, down, side, across, side, width).transpose(2, 3)
+        attended = self.attn(windows.reshape(batch * down * across, side * side, width))
+        merged = attended.reshape(batch, down, across, side, side, width).transpose(2, 3)
+        return merged.reshape(batch, down * side, across * side, width)[:, :rows, :cols]
+
+
+class SamEncoder(nn.Module):
+    """SAM's encoder at its fixed input size, pre-neck."""
+
+    def __init__(self, spec: SemanticSpec) -> None:
+        super().__init__()
+        self.patch_embed = PatchEmbed(spec.width, spec.patch_px)
+        self.pos_embed = nn.Parameter(torch.empty(1, spec.grid, spec.grid, spec.width))
+        self.blocks = nn.ModuleList(
+            SamBlock(spec, 0 if index in spec.global_blocks else spec.window) for index in range(spec.depth)
+        )
+
+    def forward(self, image: Tensor) -> Tensor:
+        """image: float [B, 3, image_px, image_px] normalised; returns the semantic map [B, C, grid, grid]."""
+        tokens = self.patch_embed(image).permute(0, 2, 3, 1) + self.pos_embed  # [B, C, g, g] -> [B, g, g, C]
+        for block in self.blocks:
+            tokens = block(tokens)
+        return tokens.permute(0, 3, 1, 2)  # [B, g, g, C] -> [B, C, g, g]

@@ -1,0 +1,84 @@
+"""Every error this toolchain raises on purpose.
+
+    BrigesError                      exit 1: something came that cannot be worked with
+    |-- UsageError                   exit 2: the request itself is wrong
+    |   |-- UnknownNameError         a preset, weight file or option value that does not exist
+    |   `-- InvalidSizeError         a height, width or batch the model cannot have
+    |-- CheckpointError              a weight file that cannot be read, or does not fit the preset
+    |-- ExportError                  the ONNX model could not be made or failed its check
+    |-- DownloadError                a public file could not be fetched or is not the expected one
+    |-- BundleError                  a model folder or bundle that is damaged, foreign or too new
+    |-- ImageError                   an image or video that cannot be used
+    |-- OutputError                  a file that could not be written
+    |-- BackendError                 the inference backend failed or is not usable
+    `-- MissingExtraError            an optional dependency is not installed
+
+Each one says what it is about, what came, what was expected, and the cure.
+"""
+
+from __future__ import annotations
+
+
+class BrigesError(Exception):
+    """Base of all errors above. ``exit_code`` is what the command line returns."""
+
+    exit_code = 1
+
+    def __init__(self, *, subject: str, came: str, expected: str, cure: str) -> None:
+        self.subject, self.came, self.expected, self.cure = subject, came, expected, cure
+        super().__init__(f"{subject}: {came}\n  expected: {expected}\n  cure: {cure}")
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Keyword-only arguments need help to cross a process boundary.
+        fields = {"subject": self.subject, "came": self.came, "expected": self.expected, "cure": self.cure}
+        return _rebuild, (type(self), fields)
+
+
+def _rebuild(kind: type[BrigesError], fields: dict[str, str]) -> BrigesError:
+    return kind(**fields)
+
+
+class UsageError(BrigesError):
+    """The request itself is wrong."""
+
+    exit_code = 2
+
+
+class UnknownNameError(UsageError):
+    """A name that does not exist."""
+
+
+class InvalidSizeError(UsageError):
+    """A height, width or batch the model cannot have."""
+
+
+class CheckpointError(BrigesError):
+    """A weight file that cannot be read or does not fit the preset."""
+
+
+class ExportError(BrigesError):
+    """The ONNX model could not be made or failed its check."""
+
+
+class DownloadError(BrigesError):
+    """A public file could not be fetched or is not the expected one."""
+
+
+class BundleError(BrigesError):
+    """A model folder or bundle that is damaged, foreign or too new."""
+
+
+class ImageError(BrigesError):
+    """An image or video that cannot be used."""
+
+
+class OutputError(BrigesError):
+    """A file that could not be written."""
+
+
+class BackendError(BrigesError):
+    """The inference backend failed or is not usable."""
+
+
+class MissingExtraError(BrigesError):
+    """An optional dependency is not installed."""

@@ -1,0 +1,127 @@
+"""Files that are whole or absent: written beside their place, then renamed into it; and hashed."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from briges.runtime.errors import OutputError
+
+_CHUNK_BYTES = 1 << 22
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a temporary path beside ``path``; rename it there when the block ends well, delete it otherwise.
+
+    A kill at any moment leaves the old file, or none, never half of a new one. Missing parent folders are created.
+    Raises OutputError for whatever the file system refuses (no space, no permission, read-only).
+    """
+    with translated(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=path.suffix, dir=path.parent)
+        os.close(handle)
+    temporary = Path(name)
+    try:
+        with translated(path):
+            yield temporary
+            temporary.chmod(0o666 & ~_umask())
+            temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def replacing_folder(path: Path, *, marker: str) -> Iterator[Path]:
+    """The same for a folder. An existing folder at ``path`` is replaced only after the block ended well.
+
+    marker: a file name that proves an existing folder to be one of ours. Any other folder that is not empty is refused
+    with OutputError, so that a mistyped --out never costs somebody their files. The old folder is moved aside first,
+    so that a reader sees the old or the new one, and comes back if the last rename fails.
+    """
+    with translated(path):
+        foreign = path.is_dir() and any(path.iterdir()) and not (path / marker).is_file()
+    if foreign or path.is_file():
+        raise OutputError(
+            subject=f"output {path}",
+            came="exists and was not made by this tool",
+            expected=f"a new or empty folder, or one that holds {marker}",
+            cure="choose another folder with --out",
+        )
+    with translated(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    try:
+        with translated(path):
+            yield temporary
+            temporary.chmod(0o777 & ~_umask())
+            _swap(temporary, path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _swap(temporary: Path, path: Path) -> None:
+    if not path.exists():
+        temporary.rename(path)
+        return
+    aside = Path(tempfile.mkdtemp(prefix=f".{path.name}.old.", dir=path.parent))
+    path.rename(aside / path.name)
+    try:
+        temporary.rename(path)
+    except OSError:
+        (aside / path.name).rename(path)
+        raise
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write ``text`` as UTF-8, whole or not at all."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def sha256_of(path: Path) -> str:
+    """Hexadecimal SHA-256 of a file, read in chunks."""
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while chunk := stream.read(_CHUNK_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+@contextlib.contextmanager
+def translated(path: Path) -> Iterator[None]:
+    """Turn the file system's refusals into OutputError."""
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(
+            subject=f"output {path}",
+            came=f"cannot be written: {error.strerror or error}",
+            expected="a writable place with enough free space",
+            cure=_CURES.get(error.errno or 0, "choose another place with --out"),
+        ) from error
+
+
+_CURES = {
+    errno.ENOSPC: "free some space or choose another disk with --out",
+    errno.EDQUOT: "the disk quota is used up: free some space or choose another disk with --out",
+    errno.EACCES: "choose a folder you may write to with --out, or change its permissions",
+    errno.EPERM: "choose a folder you may write to with --out, or change its permissions",
+    errno.EROFS: "the file system is read-only: choose another place with --out",
+    errno.ENOTDIR: "part of that path is a file: choose another folder with --out",
+    errno.EEXIST: "part of that path is a file: choose another folder with --out",
+}
