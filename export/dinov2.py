@@ -97,7 +97,7 @@ class DinoV2(nn.Module):
         self.register_buffer("positions", table, persistent=False)
 
     def forward(self, image: Tensor) -> list[Tensor]:
-        """image: float [B, 3, H, W] normalised; returns four maps [B, N, C], final norm applied, class token dropped."""
+        """image: float [B, 3, H, W] normalised; returns four maps [B, N, C] after the final norm, no class token."""
         patches = self.patch_embed(image).flatten(2).transpose(1, 2)  # [B, C, rows, cols] -> [B, N, C]
         cls_token = self.cls_token.expand(patches.shape[0], -1, -1)
         tokens = torch.cat((cls_token, patches), dim=1) + self.positions

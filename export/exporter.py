@@ -40,7 +40,7 @@ class ExportRequest:
     verify: bool = True
 
 
-def export_model(request: ExportRequest, out: Path, on_step: Callable[[str], None] = lambda step: None) -> ModelSpec:
+def export_model(request: ExportRequest, out: Path, on_step: Callable[[str], None]) -> ModelSpec:
     """Export to the folder ``out`` and return its sidecar. ``on_step`` is told what starts.
 
     The folder appears only after the check passed. The check costs one PyTorch and one ONNX Runtime inference per

@@ -1,8 +1,8 @@
 """The Bridging Gates of BriGeS (arXiv 2505.23400), with Attention Temperature Scaling.
 
 Each gate is cross-attention (depth tokens ask, semantic tokens answer) followed by a plain self-attention block. The
-temperature divides the attention logits of both and of nothing else in the network. Structure and parameter names follow
-the authors' public development code (wodon326/BriGeS_v2_base, wodon326/Efficient_BriGeS).
+temperature divides the attention logits of both and of nothing else in the network. Structure and parameter names
+follow the authors' public development code (wodon326/BriGeS_v2_base, wodon326/Efficient_BriGeS).
 """
 
 from __future__ import annotations
@@ -115,8 +115,8 @@ def _tokens(maps: Tensor) -> Tensor:
 def fold_temperature(gate: BridgingGate, cross: float, self_attention: float) -> None:
     """Divide the query projections by the temperatures: exact in real arithmetic, and free at run time.
 
-    cross, self_attention: temperatures > 0 of the cross- and the self-attention. Divides ``attn.query`` and rows 0..C-1 of
-    ``attn.qkv``, weight and bias.
+    cross, self_attention: temperatures > 0 of the two attentions. Divides ``attn.query`` of the one and rows 0..C-1
+    of ``attn.qkv`` of the other, weight and bias.
     """
     query, qkv = gate.cross_block.attn.query, gate.self_block.attn.qkv
     for parameter in (query.weight, query.bias):

@@ -8,11 +8,10 @@ answers with the line that installs it.
 from __future__ import annotations
 
 import importlib.util
-import logging
 import sys
 from collections.abc import Callable, Iterable
 from importlib import metadata
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
@@ -20,11 +19,13 @@ from briges.runtime.errors import BrigesError, MissingExtraError
 
 _REQUIRES = "briges_requires"
 
+Command = TypeVar("Command", bound=click.Command)
 
-def requires(extra: str, *modules: str) -> Callable[[click.Command], click.Command]:
+
+def requires(extra: str, *modules: str) -> Callable[[Command], Command]:
     """Mark a command as needing ``modules``, which `pip install 'briges-trt[extra]'` brings."""
 
-    def mark(command: click.Command) -> click.Command:
+    def mark(command: Command) -> Command:
         setattr(command, _REQUIRES, (extra, modules))
         return command
 
@@ -83,8 +84,8 @@ def _absent(modules: Iterable[str]) -> list[str]:
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="briges-trt")
-@click.option("--debug", is_flag=True, help="Show the full traceback of an error.")
-def cli(debug: bool) -> None:
+@click.option("--debug", is_flag=True, expose_value=False, help="Show the full traceback of an error.")
+def cli() -> None:
     """From a trained BriGeS depth model to a verified engine, and from an engine to depth.
 
     \b
@@ -93,14 +94,14 @@ def cli(debug: bool) -> None:
     briges build build/model --out build/engine          ONNX -> engine bundle
     briges infer build/engine photo.jpg --out depth/     photographs -> depth
     """
-    logging.getLogger("briges").setLevel(logging.DEBUG if debug else logging.INFO)
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run `briges`. Exit codes: 0 done, 1 failed or interrupted, 2 the request was wrong."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    # Accepted anywhere: nobody retypes a long command to put it in front.
     debug = "--debug" in arguments
-    sys.exit(_run(arguments, debug))
+    sys.exit(_run([argument for argument in arguments if argument != "--debug"], debug))
 
 
 def _run(arguments: list[str], debug: bool) -> int:

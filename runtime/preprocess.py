@@ -50,11 +50,15 @@ def check_image(image: NDArray[np.uint8]) -> None:
             expected="a uint8 NumPy array [height, width, 3], RGB",
             cure="convert it first; `briges infer` does so for every common file type",
         )
-    height, width = image.shape[:2]
+    check_size(image.shape[1], image.shape[0], "image")
+
+
+def check_size(width: int, height: int, subject: str) -> None:
+    """Refuse an image or video of unusable size, in pixels, before anything is decoded. Raises ImageError."""
     shorter, longer = sorted((height, width))
     if shorter < contracts.MIN_SIDE_PX or longer > contracts.MAX_SIDE_PX or longer > contracts.MAX_ASPECT * shorter:
         raise ImageError(
-            subject="image",
+            subject=subject,
             came=f"{width}x{height} pixels",
             expected=f"sides of {contracts.MIN_SIDE_PX} to {contracts.MAX_SIDE_PX} pixels, "
             f"the longer at most {contracts.MAX_ASPECT:.0f} times the shorter",

@@ -31,6 +31,16 @@ SEMANTIC_STORED = {768: 88_883_456, 1024: 307_425_280}
 GATES_STORED = {768: 56_709_120, 1024: 100_777_984}
 PUBLISHED = [name for name in PRESETS if name != "briges-tiny"]
 SMALL = (126, 154)  # 9 x 11 patches
+# What neither a parity with a reference built from the same preset nor a parameter count can tell: head counts and taps.
+# From config.json of the public Depth Anything and SAM ports; taps count from 1 there, 0 being the patch embedding.
+HEADS = {384: 6, 768: 12, 1024: 16}
+OUT_INDICES = {
+    ("v1", 12): [9, 10, 11, 12],
+    ("v1", 24): [21, 22, 23, 24],
+    ("v2", 12): [3, 6, 9, 12],
+    ("v2", 24): [5, 12, 18, 24],
+}
+GLOBAL_BLOCKS = {768: (2, 5, 8, 11), 1024: (5, 11, 17, 23)}
 
 
 @pytest.mark.parametrize(
@@ -107,6 +117,19 @@ def test_an_error_above_the_tolerance_is_no_parity():
     off[0, 0, 60, 60] += 2 * TOLERANCE * depth.abs().max()
     with pytest.raises(AssertionError, match=r"relative error 2\.\d+e-04 exceeds 1e-04"):
         assert_parity(off, depth)
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_heads_and_taps_are_the_public_ones(name):
+    preset = find_preset(name)
+    geometry, semantic = preset.geometry, preset.semantic
+    assert geometry.heads == HEADS[geometry.width]
+    assert [tap + 1 for tap in geometry.taps] == OUT_INDICES[preset.layout, geometry.depth]
+    if semantic is not None:
+        assert preset.gate_heads == 16
+        assert semantic.heads == HEADS[semantic.width]
+        assert semantic.global_blocks == GLOBAL_BLOCKS[semantic.width]
+        assert (semantic.window, semantic.patch_px, semantic.image_px) == (14, 16, 1024)
 
 
 @pytest.mark.parametrize("name", PUBLISHED)

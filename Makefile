@@ -1,0 +1,72 @@
+# Everything a user does. Targets call commands; the logic is in the commands.
+#
+#   make engine PRESET=briges-v2-b CHECKPOINT=BriGeS.pth HEIGHT=518 WIDTH=686 TEMPERATURE=1.0
+
+PRESET      ?= briges-v2-b
+CHECKPOINT  ?=
+DEPTH_WEIGHTS ?=
+SEMANTIC_WEIGHTS ?=
+HEIGHT      ?=
+WIDTH       ?=
+PRECISION   ?= fp32
+TEMPERATURE ?= 1.0
+OUT         ?= build/$(PRESET)
+PYTHON      ?= python3
+VENV        ?= .venv
+
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+SOURCES := export engines runtime benchmarks
+
+# Weights: the checkpoint if there is one, else random ones, which the tool announces everywhere.
+WEIGHTS := $(if $(CHECKPOINT),--checkpoint '$(CHECKPOINT)',--random-weights 0)
+WEIGHTS += $(if $(DEPTH_WEIGHTS),--depth-weights '$(DEPTH_WEIGHTS)')
+WEIGHTS += $(if $(SEMANTIC_WEIGHTS),--semantic-weights '$(SEMANTIC_WEIGHTS)')
+SIZE := $(if $(HEIGHT),--height $(HEIGHT)) $(if $(WIDTH),--width $(WIDTH))
+
+.DEFAULT_GOAL := help
+.PHONY: help setup engine test test-full check fix wheel bench clean
+
+help: ## list every target
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
+	@echo
+	@echo "  variables of make engine: PRESET CHECKPOINT DEPTH_WEIGHTS SEMANTIC_WEIGHTS HEIGHT WIDTH PRECISION TEMPERATURE OUT"
+
+setup: $(INSTALLED) ## create .venv with everything pinned; the other targets do so themselves
+
+# A strict editable install links each file by name, so a new file needs a new install: hence the wildcard.
+$(INSTALLED): setup.cfg pyproject.toml constraints.txt $(wildcard $(addsuffix /*.py,$(SOURCES)))
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt \
+		--editable '.[dev]' --config-settings editable_mode=strict
+	touch $@
+
+engine: $(INSTALLED) ## checkpoint (or random weights) -> checked ONNX -> engine bundle
+	$(BIN)/briges export $(PRESET) $(WEIGHTS) $(SIZE) --precision $(PRECISION) --temperature $(TEMPERATURE) \
+		--out '$(OUT)/model'
+	$(BIN)/briges build '$(OUT)/model' --out '$(OUT)/engine'
+
+test: $(INSTALLED) ## lint, types and every test that needs minutes, not hours
+	$(MAKE) --no-print-directory check
+	$(BIN)/pytest -m 'not slow'
+
+test-full: $(INSTALLED) ## every test, the full-size ones too (about 20 minutes and 20 GB of memory)
+	$(BIN)/pytest
+
+check: $(INSTALLED) ## lint, formatting and types; edits nothing
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+fix: $(INSTALLED) ## what can be mended by itself
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+wheel: $(INSTALLED) ## wheel and sdist in dist/
+	$(BIN)/python -m build --outdir dist .
+
+bench: $(INSTALLED) ## ONNX Runtime against eager PyTorch on the bundle in OUT
+	$(BIN)/briges bench eager '$(OUT)/engine'
+
+clean: ## remove build artefacts and the environment
+	rm -rf build dist $(VENV) *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,113 @@
+"""A bundle on ONNX Runtime against the same weights in eager PyTorch, on the same cores in one run.
+
+Timed: the model alone, from filled input arrays to the filled output array, batch and size as exported, one monotonic
+host clock for both. Outputs are compared before anything is timed. The two take turns, so that a busy neighbour or a
+falling clock hits both.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from briges.export.assemble import assemble, with_taps
+from briges.export.checkpoints import WeightFiles
+from briges.export.parity import MAX_RELATIVE_ERROR, Feed, photograph_feeds, reference_depths, relative_error
+from briges.export.presets import find_preset
+from briges.export.to_onnx import ContractModel
+from briges.runtime.errors import BackendError, UsageError
+from briges.runtime.manifest import ModelSpec, read_manifest
+from briges.runtime.onnx_backend import OnnxBackend
+
+
+@dataclass(frozen=True)
+class EagerComparison:
+    """Latencies in milliseconds per inference, every sample kept, and how far the outputs were apart."""
+
+    onnxruntime_ms: tuple[float, ...]
+    eager_ms: tuple[float, ...]
+    threads: int
+    relative_error: float
+
+    @property
+    def ratio(self) -> float:
+        """Median eager latency over median ONNX Runtime latency: above 1, ONNX Runtime is faster."""
+        return statistics.median(self.eager_ms) / statistics.median(self.onnxruntime_ms)
+
+
+def compare_with_eager(
+    bundle: Path, source: WeightFiles | None, *, runs: int, on_step: Callable[[str], None]
+) -> EagerComparison:
+    """Time ``bundle`` against eager PyTorch, ``runs`` inferences each after one warm-up.
+
+    source: the files the bundle was made from; None for a bundle of random weights, which are drawn again.
+    Raises UsageError if the weights are not the bundle's, BackendError if the outputs differ.
+    """
+    manifest = read_manifest(bundle)
+    spec = manifest.model
+    threads = len(os.sched_getaffinity(0))
+    torch.set_num_threads(threads)
+    model = _rebuild(spec, source)
+    feed = photograph_feeds(spec)[0]
+    reference = reference_depths(model, [feed], on_step)[0]
+    backend = OnnxBackend(bundle / manifest.engine, spec, "cpu", threads)
+    try:
+        for name, array in feed.items():
+            backend.inputs[name][...] = array
+        backend.run()
+        error = relative_error(backend.output, reference)
+        if not error <= MAX_RELATIVE_ERROR:
+            raise BackendError(
+                subject=f"bundle {bundle}",
+                came=f"differs from eager PyTorch by {error:.1e} relative",
+                expected=f"at most {MAX_RELATIVE_ERROR:.0e} before anything is timed",
+                cure="give the checkpoint the bundle was made from, or build it again",
+            )
+        samples: tuple[list[float], list[float]] = ([], [])
+        for number in range(1, runs + 1):
+            on_step(f"timing run {number} of {runs}")
+            samples[0].append(_milliseconds(backend.run))
+            samples[1].append(_milliseconds(lambda: _forward(model, feed)))
+    finally:
+        backend.close()
+    return EagerComparison(tuple(samples[0]), tuple(samples[1]), threads, error)
+
+
+def _rebuild(spec: ModelSpec, source: WeightFiles | None) -> ContractModel:
+    seed = spec.weights.random_seed
+    if (seed is None) == (source is None):
+        raise UsageError(
+            subject="--checkpoint",
+            came="given for a bundle of random weights" if source else "nothing",
+            expected="the weight files the bundle was made from" if seed is None else "no checkpoint",
+            cure="leave it out" if source else "add --checkpoint FILE",
+        )
+    temperature = spec.temperature
+    text = (
+        "dynamic" if temperature.mode == "dynamic" else f"cross={temperature.cross},self={temperature.self_attention}"
+    )
+    assembled = assemble(
+        with_taps(find_preset(spec.preset), spec.taps),
+        source if source is not None else int(seed or 0),
+        height_px=spec.image.height_px,
+        width_px=spec.image.width_px,
+        temperature=text,
+    )
+    return ContractModel(assembled.model).eval()
+
+
+def _forward(model: ContractModel, feed: Feed) -> None:
+    with torch.inference_mode():
+        model(**{name: torch.from_numpy(array) for name, array in feed.items()})
+
+
+def _milliseconds(call: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    call()
+    return (time.perf_counter() - started) * 1000

@@ -1,0 +1,146 @@
+"""`briges infer`: photographs and videos in, depth out."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from briges.runtime.main import requires
+from briges.runtime.postprocess import COLORMAPS
+
+if TYPE_CHECKING:
+    from briges.runtime.infer import Save
+    from briges.runtime.onnx_backend import Provider
+    from briges.runtime.preprocess import Fit
+
+_SAVE = ("png16", "npy", "color")
+
+
+@requires("cpu", "cv2", "PIL")
+@click.command()
+@click.argument("bundle", type=click.Path(path_type=Path))
+@click.argument("paths", nargs=-1, required=True)
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for the outputs; made if absent.")
+@click.option(
+    "--save",
+    type=click.Choice(_SAVE),
+    multiple=True,
+    default=_SAVE,
+    show_default="all three",
+    help="What to write per image; repeat it for several.",
+)
+@click.option("--colormap", type=click.Choice(COLORMAPS), default=COLORMAPS[0], show_default=True, help="Colours.")
+@click.option("--side-by-side", is_flag=True, help="Put the input on the left of the colours.")
+@click.option(
+    "--fit",
+    type=click.Choice(["pad", "stretch"]),
+    default="pad",
+    show_default=True,
+    help="Images of another aspect than the engine's: keep theirs and pad, or stretch them.",
+)
+@click.option(
+    "--temperature",
+    type=click.FloatRange(min=0, min_open=True),
+    help="For models exported with `--temperature dynamic`; 1.0 is as trained.",
+)
+@click.option("--provider", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+@click.option("--threads", type=click.IntRange(min=1), help="CPU threads.  [default: one per core]")
+def infer(
+    bundle: Path,
+    paths: tuple[str, ...],
+    out: Path,
+    save: tuple[Save, ...],
+    colormap: str,
+    side_by_side: bool,
+    fit: Fit,
+    temperature: float | None,
+    provider: Provider,
+    threads: int | None,
+) -> None:
+    """Estimate the depth of PATHS with the engine BUNDLE: files, folders, patterns and videos.
+
+    \b
+    One photograph: depth/photo_depth.png (16 bit), .npy and a colour picture:
+      briges infer build/engine photo.jpg --out depth/
+
+    \b
+    A folder, and everything below another one; colours beside the input only:
+      briges infer build/engine holiday/ 'archive/**/*.jpg' --out depth/ \\
+          --save color --side-by-side --colormap turbo
+
+    \b
+    A video becomes a depth video, whatever --save says:
+      briges infer build/engine street.mp4 --out depth/
+
+    The depth is relative inverse depth: larger is nearer, without a unit. The .npy has it as it is; the PNG spreads it
+    over 0..65535 and keeps the range in its text fields briges:low and briges:high. An input that cannot be used is
+    reported, the others are done, and the exit code is 1.
+    """
+    from briges.runtime.estimator import DepthEstimator
+    from briges.runtime.infer import InferSpec, infer_all
+    from briges.runtime.inputs import find_inputs
+    from briges.runtime.outputs import prepare_folder
+
+    inputs = find_inputs(paths, out)  # this and the folder first: a typo must not cost loading a model
+    prepare_folder(out)
+    spec = InferSpec(out, save, colormap, side_by_side, temperature)
+    with (
+        _warnings_shown(),
+        DepthEstimator(bundle, provider=provider, fit=fit, threads=threads) as estimator,
+        _progress(len(inputs)) as on_progress,
+    ):
+        summary = infer_all(
+            estimator,
+            inputs,
+            spec,
+            on_progress=on_progress,
+            on_error=lambda error: click.echo(f"Error: {error}", err=True),
+        )
+    for notice in estimator.notices:  # logged at the start too, but that may have scrolled away
+        _warn(notice)
+    click.echo(f"{summary} - {estimator.backend_name} - outputs in {out}")
+    if summary.failed:
+        click.echo(f"{summary.failed} of {len(inputs)} inputs failed, see above; the others are done.", err=True)
+        raise click.exceptions.Exit(1)
+
+
+def _warn(text: str) -> None:
+    click.secho(f"WARNING: {text}", fg="yellow", bold=True, err=True)
+
+
+@contextlib.contextmanager
+def _warnings_shown() -> Iterator[None]:
+    """Print what the library logs as a warning, such as random weights, so that it cannot be overlooked."""
+    handler = logging.Handler(logging.WARNING)
+    handler.emit = lambda record: _warn(record.getMessage())  # type: ignore[method-assign]
+    logger = logging.getLogger("briges")
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+
+
+@contextlib.contextmanager
+def _progress(total: int) -> Iterator[Callable[[float], None]]:
+    """A bar on stderr, shown on a terminal only; gives a function that takes the number of inputs done."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    console = Console(stderr=True)
+    columns = (TextColumn("depth"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("depth", total=total)
+        yield lambda done: bar.update(task, completed=done)

@@ -1,0 +1,173 @@
+"""Frames out of a video, and a depth video out of frames."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import math
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from briges.runtime.errors import ImageError, OutputError
+from briges.runtime.files import replacing
+from briges.runtime.preprocess import check_size
+
+logger = logging.getLogger("briges")
+
+_DEFAULT_FPS = 30.0
+# Some containers name their clock, 90000 per second, where the frame rate belongs.
+_MAX_FPS = 1000.0
+# What a container says of its length is an estimate for some formats: off by less than this share is no damage.
+_LENGTH_TOLERANCE = 0.1
+
+
+@dataclass(frozen=True)
+class Video:
+    """An open video. ``frames`` yields uint8 RGB [height, width, 3], each a new array, once.
+
+    ``frame_count`` is what the container says, None if it does not; ``fps`` frames per second, 30 if it does not say.
+    """
+
+    width_px: int
+    height_px: int
+    fps: float
+    frame_count: int | None
+    frames: Iterator[NDArray[np.uint8]]
+
+
+@contextlib.contextmanager
+def open_video(path: Path) -> Iterator[Video]:
+    """Open ``path`` for reading and close it again.
+
+    Raises ImageError here if there is no such file, it cannot be opened or has an unusable size, and from ``frames`` if
+    not one frame can be decoded. A video that ends clearly before its stated length, as a truncated file does, yields
+    what it has and logs a warning.
+    """
+    import cv2
+
+    subject = f"video {path}"
+    if not path.is_file():
+        came = "is a folder" if path.is_dir() else "does not exist"
+        raise ImageError(subject=subject, came=came, expected="a video file", cure="check the path")
+    with _quiet_opencv():
+        capture = cv2.VideoCapture(str(path))
+        try:
+            if not capture.isOpened():
+                raise _unreadable(subject, "cannot be opened")
+            width, height = (int(capture.get(key)) for key in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
+            check_size(width, height, subject)
+            fps, count = capture.get(cv2.CAP_PROP_FPS), capture.get(cv2.CAP_PROP_FRAME_COUNT)
+            stated = int(count) if math.isfinite(count) and count >= 1 else None
+            fps = fps if 0 < fps <= _MAX_FPS else _DEFAULT_FPS
+            yield Video(width, height, fps, stated, _frames(capture, stated, subject))
+        finally:
+            capture.release()
+
+
+def _frames(capture: Any, stated: int | None, subject: str) -> Iterator[NDArray[np.uint8]]:
+    decoded = 0
+    while True:
+        fine, frame = capture.read()
+        if not fine:
+            break
+        decoded += 1
+        yield np.ascontiguousarray(frame[:, :, ::-1])  # OpenCV decodes to BGR
+    if decoded == 0:
+        raise _unreadable(subject, "has no frame that can be decoded")
+    if stated is not None and decoded < stated * (1 - _LENGTH_TOLERANCE):
+        logger.warning("%s: ended after %d of %d frames; the file may be truncated", subject, decoded, stated)
+
+
+def _unreadable(subject: str, came: str) -> ImageError:
+    return ImageError(
+        subject=subject,
+        came=came,
+        expected="a whole video in a format this OpenCV can decode",
+        cure="play it to see whether it is whole; copy it again, or convert it to H.264 in .mp4",
+    )
+
+
+@contextlib.contextmanager
+def video_writer(path: Path, fps: float) -> Iterator[Callable[[NDArray[np.uint8]], None]]:
+    """Give a function that appends one uint8 RGB frame [H, W, 3] to the .mp4 (MPEG-4) video ``path``.
+
+    All frames must have the size of the first; of odd sizes the last row or column is lost, since MPEG-4 stores colour
+    for 2x2 pixels. ``path`` appears when the block ends well. On any error and on Ctrl-C what was encoded so far is
+    discarded, and a file that was there before stays. Raises OutputError if the encoder cannot be opened, or wrote
+    fewer frames than it was given, as it does without a word where the disk is full.
+    """
+    written = 0
+    writer: Any = None
+    with _quiet_opencv(), replacing(path) as temporary:
+
+        def write(frame: NDArray[np.uint8]) -> None:
+            nonlocal written, writer
+            if writer is None:
+                writer = _open_writer(temporary, path, fps, frame)
+            writer.write(np.ascontiguousarray(frame[:, :, ::-1]))
+            written += 1
+
+        try:
+            yield write
+        finally:
+            if writer is not None:
+                writer.release()
+        _check_written(temporary, path, written)
+
+
+def _open_writer(temporary: Path, path: Path, fps: float, frame: NDArray[np.uint8]) -> Any:
+    import cv2
+
+    height, width = frame.shape[:2]
+    # Resolved through the module: OpenCV's own type stubs have named this function in two places.
+    writer = cv2.VideoWriter(str(temporary), cv2.VideoWriter.fourcc(*"mp4v"), fps, (width, height))
+    if not writer.isOpened():
+        raise OutputError(
+            subject=f"output {path}",
+            came=f"the encoder refused {width}x{height} pixels at {fps:g} frames per second",
+            expected="an OpenCV with an MPEG-4 encoder, and at most 8191 pixels per side",
+            cure="leave out --side-by-side or scale the video down; `pip install opencv-python-headless` has the encoder",
+        )
+    return writer
+
+
+def _check_written(temporary: Path, path: Path, expected: int) -> None:
+    import cv2
+
+    capture = cv2.VideoCapture(str(temporary))
+    found = int(capture.get(cv2.CAP_PROP_FRAME_COUNT)) if capture.isOpened() else 0
+    capture.release()
+    if found != expected or expected == 0:
+        raise OutputError(
+            subject=f"output {path}",
+            came=f"the encoder wrote {found} of {expected} frames",
+            expected="a writable place with enough free space",
+            cure="free some space or choose another disk with --out",
+        )
+
+
+@contextlib.contextmanager
+def _quiet_opencv() -> Iterator[None]:
+    """Keep OpenCV and FFmpeg from printing about broken files: our errors say it.
+
+    OpenCV reads the variable when it first uses FFmpeg in this process; a level that the host has set stays.
+    """
+    from cv2.utils import logging as opencv_logging
+
+    level = opencv_logging.getLogLevel()
+    ours = "OPENCV_FFMPEG_LOGLEVEL" not in os.environ
+    if ours:
+        os.environ["OPENCV_FFMPEG_LOGLEVEL"] = "-8"  # AV_LOG_QUIET
+    opencv_logging.setLogLevel(opencv_logging.LOG_LEVEL_SILENT)
+    try:
+        yield
+    finally:
+        opencv_logging.setLogLevel(level)
+        if ours:
+            os.environ.pop("OPENCV_FFMPEG_LOGLEVEL", None)

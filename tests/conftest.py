@@ -1,0 +1,37 @@
+"""What every test may use: a real bundle of the tiny preset, and the optional folder of real data."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from briges.engines.bundle import build_onnxruntime_bundle
+from briges.export.exporter import ExportRequest, export_model
+
+TINY_SEED = 7
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model folder: briges-tiny with random weights, exported and checked for real. Do not write into it."""
+    folder = tmp_path_factory.mktemp("tiny") / "model"
+    export_model(ExportRequest("briges-tiny", TINY_SEED), folder, lambda step: None)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle(tiny_model: Path) -> Path:
+    """The engine bundle of ``tiny_model``. Do not write into it."""
+    folder = tiny_model.parent / "engine"
+    build_onnxruntime_bundle(tiny_model, folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def test_data() -> Path:
+    """The folder of real weights and photographs that BRIGES_TEST_DATA names; skips where there is none."""
+    folder = os.environ.get("BRIGES_TEST_DATA")
+    if not folder:
+        pytest.skip("BRIGES_TEST_DATA is not set: no real weights and photographs here")
+    return Path(folder)
