@@ -20,6 +20,8 @@ def build_onnxruntime_bundle(model_folder: Path, out: Path) -> Manifest:
     The model's files are hard-linked where the file system allows it, else copied: nothing is ever changed in place.
     Raises BundleError if the model folder is incomplete or was altered, OutputError if ``out`` cannot be written.
     """
+    import onnxruntime
+
     spec = read_model(model_folder)
     with replacing_folder(out, marker=contracts.MANIFEST_FILE) as folder:
         for name in spec.files:
@@ -27,7 +29,7 @@ def build_onnxruntime_bundle(model_folder: Path, out: Path) -> Manifest:
         manifest = Manifest(
             schema_version=MANIFEST_SCHEMA,
             flavour="onnxruntime",
-            flavour_version=metadata.version("onnxruntime"),
+            flavour_version=onnxruntime.__version__,  # its distribution has another name where it is the one for CUDA
             engine=contracts.MODEL_FILE,
             files={name: BundleFile(sha256, (folder / name).stat().st_size) for name, sha256 in spec.files.items()},
             model=spec,
@@ -40,6 +42,6 @@ def build_onnxruntime_bundle(model_folder: Path, out: Path) -> Manifest:
 
 def _link_or_copy(source: Path, target: Path) -> None:
     try:
-        os.link(source, target)
+        os.link(os.path.realpath(source), target)  # of a symbolic link, the file: the link may be a relative one
     except OSError:  # another file system, or one without hard links
         shutil.copyfile(source, target)

@@ -19,7 +19,7 @@ from briges.runtime.manifest import Temperature, Weights
 
 # Positions are interpolated from a 37x37 table and attention grows with the square of the area; past this nobody has
 # ever trained or measured, and below it the coarsest level of the head has no pixels to fuse.
-_LARGEST_PX = 4096
+_LARGEST_PX = 292 * PATCH_PX
 _SMALLEST_PX = 2 * PATCH_PX
 
 
@@ -42,7 +42,7 @@ def check_size(height_px: int, width_px: int) -> None:
                 subject="input size",
                 came=f"{height_px}x{width_px} (height x width)",
                 expected=f"multiples of {PATCH_PX} from {_SMALLEST_PX} to {_LARGEST_PX}",
-                cure=f"use {max(round(bounded / PATCH_PX), 2) * PATCH_PX} instead of {side}",
+                cure=f"use {round(bounded / PATCH_PX) * PATCH_PX} instead of {side}",
             )
 
 

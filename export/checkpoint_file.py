@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import pickle
-import zipfile
+import re
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -17,6 +17,12 @@ from briges.runtime.errors import CheckpointError
 # Training scripts wrap the weights in one of these.
 _CONTAINERS = ("model_state_dict", "state_dict", "model")
 _SUFFIXES = (".pth", ".pt", ".safetensors")
+_ZIP_MAGIC = b"PK\x03\x04"  # torch.save since 1.6; older files are a bare pickle, which cannot stay on disk
+
+# What torch says where loading would need more than tensors: the object it refused to create.
+_FOREIGN = re.compile(r"GLOBAL (\S+)|(TorchScript) archive")
+_BARE = "save the bare state dict: torch.save(model.state_dict(), path)"
+_AGAIN = "download or copy it again"
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
@@ -31,7 +37,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         came = "is a folder" if path.is_dir() else "does not exist"
         raise _refused(path, came, "check the path; `briges fetch` downloads the public files")
     if path.stat().st_size == 0:
-        raise _refused(path, "is empty", "download or copy it again")
+        raise _refused(path, "is empty", _AGAIN)
     raw = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
     return _state_dict(path, raw)
 
@@ -39,20 +45,26 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 def _read_safetensors(path: Path) -> object:
     try:
         return load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise _refused(path, f"is damaged: {error}", "download or copy it again") from error
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    except SafetensorError as error:
+        raise _refused(path, f"is damaged, or no safetensors file: {error}", _AGAIN) from error
 
 
 def _read_torch(path: Path) -> object:
     try:
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
-    except pickle.UnpicklingError as error:
-        if "GLOBAL" in str(error) or "Unsupported" in str(error):
-            came = f"holds pickled code or objects, which are never run: {_first_line(error)}"
-            raise _refused(path, came, "save the bare state dict: torch.save(model.state_dict(), path)") from error
-        raise _refused(path, f"is damaged: {_first_line(error)}", "download or copy it again") from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, AttributeError) as error:
-        raise _refused(path, f"is damaged: {_first_line(error)}", "download or copy it again") from error
+        with path.open("rb") as stream:
+            zipped = stream.read(len(_ZIP_MAGIC)) == _ZIP_MAGIC
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch remarks on odd pickles; what matters comes as an exception
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    except Exception as error:  # damage ends in IndexError, struct.error, AssertionError...: there is no base class
+        if foreign := _FOREIGN.search(str(error)):
+            came = f"holds pickled code or objects, which are never run: {foreign[1] or foreign[2]}"
+            raise _refused(path, came, _BARE) from error
+        raise _refused(path, f"is damaged, or no file of torch.save: {_first_line(error)}", _AGAIN) from error
 
 
 def _state_dict(path: Path, raw: object) -> dict[str, Tensor]:
@@ -62,9 +74,7 @@ def _state_dict(path: Path, raw: object) -> dict[str, Tensor]:
             break
         raw = inner
     if not isinstance(raw, Mapping) or not raw or not all(isinstance(value, Tensor) for value in raw.values()):
-        raise _refused(
-            path, f"holds {_describe(raw)}", "save the bare state dict: torch.save(model.state_dict(), path)"
-        )
+        raise _refused(path, f"holds {_describe(raw)}", _BARE)
     tensors = {str(key).replace("module.", ""): value for key, value in raw.items()}
     if len(tensors) != len(raw):
         raise _refused(path, "has keys that differ only in `module.`", "save one model's state dict")
@@ -81,12 +91,11 @@ def _describe(raw: object) -> str:
 
 
 def _first_line(error: Exception) -> str:
-    text = str(error).strip()
-    # torch explains at length what weights_only is; its last useful words follow "Error:" or stand on the first line.
-    for line in text.splitlines():
-        if "Unsupported" in line or "GLOBAL" in line:
-            return line.strip()[:200]
-    return text.splitlines()[0][:200] if text else type(error).__name__
+    return f"{type(error).__name__}: {error}".splitlines()[0][:200]
+
+
+def _unreadable(path: Path, error: OSError) -> CheckpointError:
+    return _refused(path, f"cannot be read: {error.strerror or error}", "check its permissions and its disk")
 
 
 def _refused(path: Path, came: str, cure: str) -> CheckpointError:

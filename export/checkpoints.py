@@ -66,7 +66,7 @@ def load_weights(preset: Preset, files: WeightFiles) -> LoadedWeights:
         }
         for role, path in companions.items():
             extra, extra_source = _read_companion(preset, path, role, files.checkpoint)
-            state |= extra
+            state = extra | state  # what the checkpoint itself holds was trained with its gates
             sources.append(extra_source)
     elif files.depth_weights or files.semantic_weights:
         raise UsageError(
@@ -76,10 +76,10 @@ def load_weights(preset: Preset, files: WeightFiles) -> LoadedWeights:
             cure="leave them out",
         )
     preset = dataclasses.replace(preset, aligner=found.aligner, gate_heads=found.gate_heads or preset.gate_heads)
-    learned = _take_temperatures(state)
+    learned = _take_temperatures(state, found.layout)
     _check_keys(preset, state, files.checkpoint, found.layout)
     origin = Weights(files=tuple(sources), random_seed=None, layout=found.layout, licence=preset.licence)
-    return LoadedWeights(preset, _to_float32(state, files.checkpoint), learned, origin)
+    return LoadedWeights(preset, _to_float32(state, files.checkpoint, found.layout), learned, origin)
 
 
 def _read(path: Path, role: Role) -> tuple[dict[str, Tensor], SourceFile, Detected]:
@@ -97,12 +97,25 @@ def _read(path: Path, role: Role) -> tuple[dict[str, Tensor], SourceFile, Detect
         )
     known = weight_by_sha256(sha256)
     source = SourceFile(role, path.name, sha256, known.name if known else None)
-    return _rename(tensors, found), source, found
+    return _rename(tensors, found, path), source, found
 
 
-def _rename(tensors: Mapping[str, Tensor], found: Detected) -> dict[str, Tensor]:
-    # A key the layout does not have keeps its name, so that the check of keys can list it.
-    return {to_internal(key, found.layout) or key: value for key, value in tensors.items() if not is_dead(key)}
+def _rename(tensors: Mapping[str, Tensor], found: Detected, path: Path) -> dict[str, Tensor]:
+    state: dict[str, Tensor] = {}
+    for key, value in tensors.items():
+        if is_dead(key):
+            continue
+        # A key the layout does not have keeps its name, so that the check of keys can list it.
+        name = to_internal(key, found.layout) or key
+        if name in state:
+            raise CheckpointError(
+                subject=f"weight file {path}",
+                came=f"holds {_outer(name, found.layout)} twice, once as {key}",
+                expected="every weight once",
+                cure="save one model's state dict",
+            )
+        state[name] = value
+    return state
 
 
 def _read_companion(preset: Preset, path: Path | None, role: Role, gates: Path) -> tuple[dict[str, Tensor], SourceFile]:
@@ -116,10 +129,12 @@ def _read_companion(preset: Preset, path: Path | None, role: Role, gates: Path) 
             cure=f"add --{role} FILE; `briges fetch` downloads the public files",
         )
     state, source, found = _read(path, role)
-    if found.part != expected or found.width != preset.geometry.width:
+    # Both versions of Depth Anything have the same keys and shapes: only the checksum tells them apart.
+    fits = source.known_as in (None, f"depth-anything-{preset.layout}-{preset.name[-1]}") or expected == "semantic"
+    if found.part != expected or found.width != preset.geometry.width or not fits:
         raise CheckpointError(
             subject=f"--{role} {path}",
-            came=_what(found),
+            came=_what(found) + _known(source),
             expected=f"the {expected} encoder of width {preset.geometry.width} that {preset.name} is built on",
             cure="`briges fetch` lists the public files",
         )
@@ -143,7 +158,7 @@ def _check_fits(preset: Preset, found: Detected, source: SourceFile, path: Path)
     ]
     raise CheckpointError(
         subject=f"checkpoint {path}",
-        came=_what(found) + (f", the public file {source.known_as}" if source.known_as else ""),
+        came=_what(found) + _known(source),
         expected=f"weights of preset {preset.name}",
         cure=f"use preset {' or '.join(fitting)}" if fitting else "give the checkpoint that belongs to the preset",
     )
@@ -159,18 +174,23 @@ def _what(found: Detected) -> str:
     return f"{kind}, width {found.width}"
 
 
-def _take_temperatures(state: dict[str, Tensor]) -> tuple[tuple[float, float], ...] | None:
+def _known(source: SourceFile) -> str:
+    return f", the public file {source.known_as}" if source.known_as else ""
+
+
+def _take_temperatures(state: dict[str, Tensor], layout: Layout) -> tuple[tuple[float, float], ...] | None:
     """Remove the learned temperatures from ``state`` and evaluate them."""
     if not any(key.endswith(_TAU) for key in state):
         return None
 
     def take(gate: int, block: str) -> float:
-        raw = state.pop(f"gates.{gate}.{block}.{_TAU}", None)
-        if raw is None or raw.numel() != 1:
+        name = f"gates.{gate}.{block}.{_TAU}"
+        raw = state.pop(name, None)
+        if raw is None or raw.numel() != 1 or not torch.isfinite(raw).all():
             raise CheckpointError(
                 subject="learned temperatures",
-                came=f"gate {gate} has no scalar {block}.{_TAU}",
-                expected="one per attention, eight in all",
+                came=f"{_outer(name, layout)} is {'missing' if raw is None else raw.tolist()}",
+                expected="one finite number per attention, eight in all",
                 cure="check that the checkpoint was saved whole",
             )
         return float(F.softplus(raw.double()).item()) + _TAU_FLOOR
@@ -189,7 +209,7 @@ def _check_keys(preset: Preset, state: Mapping[str, Tensor], path: Path, layout:
             for key in sorted(expected.keys() & state.keys())
             if state[key].shape != expected[key].shape
         ],
-        "not of a floating type": sorted(key for key, value in state.items() if not value.is_floating_point()),
+        "not of a floating type": sorted(_outer(key, layout) for key in state if not state[key].is_floating_point()),
     }
     if any(wrong.values()):
         raise CheckpointError(
@@ -208,9 +228,9 @@ def _outer(key: str, layout: Layout) -> str:
         return key  # never was one of ours
 
 
-def _to_float32(state: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
+def _to_float32(state: Mapping[str, Tensor], path: Path, layout: Layout) -> dict[str, Tensor]:
     converted = {key: value.float() for key, value in state.items()}
-    broken = sorted(key for key, value in converted.items() if not torch.isfinite(value).all())
+    broken = sorted(_outer(key, layout) for key, value in converted.items() if not torch.isfinite(value).all())
     if broken:
         raise CheckpointError(
             subject=f"checkpoint {path}",

@@ -102,6 +102,13 @@ def _source(
             expected="--checkpoint FILE or --random-weights SEED",
             cure="`briges fetch` downloads public weights; `--random-weights 0` is enough to measure latency",
         )
+    if checkpoint is None and (depth_weights or semantic_weights):
+        raise UsageError(
+            subject="--depth-weights and --semantic-weights",
+            came="given with --random-weights, which would leave them unread",
+            expected="them only beside a checkpoint that holds the gates alone",
+            cure="leave them out, or give --checkpoint FILE",
+        )
     return WeightFiles(checkpoint, depth_weights, semantic_weights) if checkpoint else int(seed or 0)
 
 

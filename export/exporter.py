@@ -57,8 +57,8 @@ def export_model(request: ExportRequest, out: Path, on_step: Callable[[str], Non
         assembled = assemble(
             preset,
             request.source,
-            height_px=request.height_px or preset.height_px,
-            width_px=request.width_px or preset.width_px,
+            height_px=preset.height_px if request.height_px is None else request.height_px,
+            width_px=preset.width_px if request.width_px is None else request.width_px,
             temperature=request.temperature,
         )
         spec = _describe(request, assembled)
@@ -82,12 +82,8 @@ def export_model(request: ExportRequest, out: Path, on_step: Callable[[str], Non
 def _describe(request: ExportRequest, assembled: AssembledModel) -> ModelSpec:
     """The sidecar, as far as it is known before anything is written."""
     preset = assembled.preset
-    inputs = image_inputs(
-        preset,
-        height_px=request.height_px or preset.height_px,
-        width_px=request.width_px or preset.width_px,
-        dtype=request.input_dtype,
-    )
+    height_px, width_px = assembled.model.head.output_size
+    inputs = image_inputs(preset, height_px=height_px, width_px=width_px, dtype=request.input_dtype)
     return ModelSpec(
         schema_version=MODEL_SCHEMA,
         preset=preset.name,

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import logging
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -85,14 +82,16 @@ def infer(
     from briges.runtime.infer import InferSpec, infer_all
     from briges.runtime.inputs import find_inputs
     from briges.runtime.outputs import prepare_folder
+    from briges.runtime.progress import progress_bar, warnings_shown
+    from briges.runtime.terminal import warn
 
     inputs = find_inputs(paths, out)  # this and the folder first: a typo must not cost loading a model
     prepare_folder(out)
     spec = InferSpec(out, save, colormap, side_by_side, temperature)
     with (
-        _warnings_shown(),
+        warnings_shown(),
         DepthEstimator(bundle, provider=provider, fit=fit, threads=threads) as estimator,
-        _progress(len(inputs)) as on_progress,
+        progress_bar(len(inputs)) as on_progress,
     ):
         summary = infer_all(
             estimator,
@@ -101,46 +100,9 @@ def infer(
             on_progress=on_progress,
             on_error=lambda error: click.echo(f"Error: {error}", err=True),
         )
-    for notice in estimator.notices:  # logged at the start too, but that may have scrolled away
-        _warn(notice)
-    click.echo(f"{summary} - {estimator.backend_name} - outputs in {out}")
+    warn(estimator.manifest.model)  # logged and shown at the start too, but that may have scrolled away
+    if summary.times:
+        click.echo(f"{summary} - {estimator.backend_name} - outputs in {out}")
     if summary.failed:
-        click.echo(f"{summary.failed} of {len(inputs)} inputs failed, see above; the others are done.", err=True)
+        click.echo(f"{summary.failed} of {len(inputs)} inputs failed; what was wrong is said above.", err=True)
         raise click.exceptions.Exit(1)
-
-
-def _warn(text: str) -> None:
-    click.secho(f"WARNING: {text}", fg="yellow", bold=True, err=True)
-
-
-@contextlib.contextmanager
-def _warnings_shown() -> Iterator[None]:
-    """Print what the library logs as a warning, such as random weights, so that it cannot be overlooked."""
-    handler = logging.Handler(logging.WARNING)
-    handler.emit = lambda record: _warn(record.getMessage())  # type: ignore[method-assign]
-    logger = logging.getLogger("briges")
-    logger.addHandler(handler)
-    try:
-        yield
-    finally:
-        logger.removeHandler(handler)
-
-
-@contextlib.contextmanager
-def _progress(total: int) -> Iterator[Callable[[float], None]]:
-    """A bar on stderr, shown on a terminal only; gives a function that takes the number of inputs done."""
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    console = Console(stderr=True)
-    columns = (TextColumn("depth"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("depth", total=total)
-        yield lambda done: bar.update(task, completed=done)

@@ -24,6 +24,8 @@ from briges.runtime.preprocess import Fit, Placement, check_image, fill_depth_in
 
 logger = logging.getLogger("briges")
 
+_FLOAT32 = np.finfo(np.float32)
+
 
 @dataclass(frozen=True)
 class Timings:
@@ -114,13 +116,9 @@ class DepthEstimator:
         Raises ImageError for an unusable image or ``out``, UsageError for a temperature the bundle cannot take,
         BackendError if the engine fails or the estimator is closed.
         """
-        if out is not None and (out.dtype != np.float32 or out.shape != image.shape[:2] or not out.flags.c_contiguous):
-            raise ImageError(
-                subject="out",
-                came=f"{out.dtype} {list(out.shape)}",
-                expected=f"a C-contiguous float32 array {list(image.shape[:2])}",
-                cure="allocate it with numpy.empty(image.shape[:2], numpy.float32)",
-            )
+        check_image(image)
+        if out is not None:
+            _check_out(out, image.shape[:2])
         return self._estimate([image], temperature, [out])[0]
 
     def batch(self, images: Sequence[NDArray[np.uint8]], *, temperature: float | None = None) -> list[DepthResult]:
@@ -128,6 +126,7 @@ class DepthEstimator:
 
         Every image is checked before the first one is computed. Raises as ``__call__`` does.
         """
+        images = list(images)  # a generator would be empty after the check
         for image in images:
             check_image(image)
         return list(self.iterate(images, temperature=temperature))
@@ -183,7 +182,8 @@ class DepthEstimator:
     def _set_temperature(self, backend: Backend, temperature: float | None) -> None:
         if contracts.TEMPERATURE in backend.inputs:
             value = 1.0 if temperature is None else temperature
-            if not (math.isfinite(value) and value > 0):
+            # Judged as the float32 it becomes: 1e-50 would be a division by zero inside the engine.
+            if not _FLOAT32.tiny <= value <= _FLOAT32.max:
                 raise UsageError(
                     subject="temperature", came=str(value), expected="a number above 0", cure="1.0 is as trained"
                 )
@@ -203,6 +203,23 @@ class DepthEstimator:
         for semantic in model.inputs[1:]:
             fill_semantic_input(image, model.image, semantic, placement, backend.inputs[semantic.name][slot])
         return placement
+
+
+def _check_out(out: NDArray[np.float32], shape: tuple[int, ...]) -> None:
+    if not isinstance(out, np.ndarray):
+        came = type(out).__name__
+    elif out.dtype != np.float32 or out.shape != shape:
+        came = f"{out.dtype} {list(out.shape)}"
+    elif not (out.flags.c_contiguous and out.flags.writeable):
+        came = "a read-only array" if out.flags.c_contiguous else "an array that is not contiguous"
+    else:
+        return
+    raise ImageError(
+        subject="out",
+        came=came,
+        expected=f"a writable, C-contiguous float32 array {list(shape)}",
+        cure="allocate it with numpy.empty(image.shape[:2], numpy.float32)",
+    )
 
 
 def _finite(depth: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -25,7 +25,7 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     with translated(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=path.suffix, dir=path.parent)
+        handle, name = tempfile.mkstemp(prefix=_prefix(path.stem), suffix=path.suffix, dir=path.parent)
         os.close(handle)
     temporary = Path(name)
     try:
@@ -43,25 +43,27 @@ def replacing_folder(path: Path, *, marker: str) -> Iterator[Path]:
 
     marker: a file name that proves an existing folder to be one of ours. Any other folder that is not empty is refused
     with OutputError, so that a mistyped --out never costs somebody their files. The old folder is moved aside first,
-    so that a reader sees the old or the new one, and comes back if the last rename fails.
+    so that a reader sees the old or the new one, and comes back if the last rename fails. A link is followed, so that
+    it stays a link, and the temporary folder lies on the disk it points to.
     """
     with translated(path):
         foreign = path.is_dir() and any(path.iterdir()) and not (path / marker).is_file()
-    if foreign or path.is_file():
+    if foreign or (path.exists() and not path.is_dir()):
         raise OutputError(
             subject=f"output {path}",
             came="exists and was not made by this tool",
             expected=f"a new or empty folder, or one that holds {marker}",
             cure="choose another folder with --out",
         )
+    target = Path(os.path.realpath(path))  # "." has no name and no parent to write beside
     with translated(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=_prefix(target.name), dir=target.parent))
     try:
         with translated(path):
             yield temporary
             temporary.chmod(0o777 & ~_umask())
-            _swap(temporary, path)
+            _swap(temporary, target)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
@@ -70,15 +72,21 @@ def _swap(temporary: Path, path: Path) -> None:
     if not path.exists():
         temporary.rename(path)
         return
-    aside = Path(tempfile.mkdtemp(prefix=f".{path.name}.old.", dir=path.parent))
-    path.rename(aside / path.name)
+    aside = Path(tempfile.mkdtemp(prefix=_prefix(path.name), dir=path.parent))
     try:
+        path.rename(aside / path.name)
         temporary.rename(path)
-    except OSError:
-        (aside / path.name).rename(path)
+    except BaseException:  # Ctrl-C too. If even the way back fails, the old folder stays in ``aside``
+        if (aside / path.name).exists():
+            (aside / path.name).rename(path)
+        aside.rmdir()
         raise
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def _prefix(name: str) -> str:
+    # Cut, because a name that is as long as the file system allows leaves no room for the random part.
+    return f".{name[:40]}."
 
 
 def write_text(path: Path, text: str) -> None:
@@ -119,6 +127,7 @@ def translated(path: Path) -> Iterator[None]:
 _CURES = {
     errno.ENOSPC: "free some space or choose another disk with --out",
     errno.EDQUOT: "the disk quota is used up: free some space or choose another disk with --out",
+    errno.EFBIG: "the file is larger than that disk or this user may hold: choose another disk with --out",
     errno.EACCES: "choose a folder you may write to with --out, or change its permissions",
     errno.EPERM: "choose a folder you may write to with --out, or change its permissions",
     errno.EROFS: "the file system is read-only: choose another place with --out",

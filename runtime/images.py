@@ -50,7 +50,7 @@ def read_image(path: Path) -> NDArray[np.uint8]:
     """
     subject = f"image {path}"
     _check_file(path, subject)
-    with _pillow(), _decoder_errors(subject), _open(path, subject) as image:
+    with _pillow(), _decoder_errors(subject), _open(path) as image:
         check_size(image.width, image.height, subject)
         image.load()
         return np.ascontiguousarray(_to_rgb(_upright(image)))
@@ -113,7 +113,7 @@ def _reason(error: Exception) -> str:
     return f"is damaged or truncated: {error or type(error).__name__}"
 
 
-def _open(path: Path, subject: str) -> Image.Image:
+def _open(path: Path) -> Image.Image:
     from PIL import Image
 
     Image.init()  # fills OPEN, which depends on how this Pillow was built

@@ -90,7 +90,7 @@ def infer_all(
     for group in _groups(inputs, estimator.manifest.model.batch):
         if group[0].is_video:
             try:
-                times += _infer_video(estimator, group[0], spec, lambda part, done=done: on_progress(done + part))
+                times += _infer_video(estimator, group[0], spec, done, on_progress)
                 videos += 1
             except ImageError as error:
                 on_error(error)
@@ -141,7 +141,7 @@ def _write_image(stem: str, image: NDArray[np.uint8], result: DepthResult, spec:
 
 
 def _infer_video(
-    estimator: DepthEstimator, item: InputFile, spec: InferSpec, on_progress: Callable[[float], None]
+    estimator: DepthEstimator, item: InputFile, spec: InferSpec, done: int, on_progress: Callable[[float], None]
 ) -> list[StageTimes]:
     """Write the depth video. The colours of each frame span its own minimum and maximum: brightness is per frame."""
     times: list[StageTimes] = []
@@ -158,7 +158,7 @@ def _infer_video(
                 write(picture(result.depth, spec.colormap, frame if spec.side_by_side else None))
                 times.append(_stage_times(read_ms, result, _ms_since(started)))
             if video.frame_count is not None:
-                on_progress(min(1.0, len(times) / video.frame_count))
+                on_progress(done + min(1.0, len(times) / video.frame_count))
 
 
 def _stage_times(read_ms: float, result: DepthResult, write_ms: float) -> StageTimes:

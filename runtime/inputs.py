@@ -79,7 +79,7 @@ def _media(names: Iterable[str]) -> list[Path]:
 
 def _natural(path: Path) -> tuple[list[tuple[int, str]], str]:
     # Digits and text alternate in what split returns, so that a number is never compared with text.
-    parts = re.split(r"([0-9]+)", str(path).casefold())
+    parts = re.split(r"([0-9]+)", str(path.with_suffix("")).casefold())
     return [(int(part), "") if index % 2 else (0, part) for index, part in enumerate(parts)], str(path)
 
 

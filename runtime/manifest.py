@@ -39,6 +39,10 @@ class ImageInput:
     std: tuple[float, ...]
     resize: Literal["cubic", "linear-antialiased-stretch"]
 
+    def __post_init__(self) -> None:
+        if len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
+            raise ValueError("mean and std must hold three numbers each, those of std above 0")
+
     def shape(self, batch: int) -> tuple[int, ...]:
         """Shape of the tensor for ``batch`` images."""
         if self.dtype == "uint8":
@@ -120,6 +124,7 @@ class ModelSpec:
             raise ValueError(f"inputs must be {contracts.IMAGE!r} and, for gated presets, {contracts.SEMANTIC_IMAGE!r}")
         if self.batch < 1 or any(min(spec.height_px, spec.width_px) < 1 for spec in self.inputs):
             raise ValueError("batch and input sizes must be positive")
+        _require_plain_names(self.files)
 
 
 @dataclass(frozen=True)
@@ -146,9 +151,14 @@ class Manifest:
     def __post_init__(self) -> None:
         if self.engine not in self.files:
             raise ValueError(f"the engine {self.engine!r} is not among the files")
-        for name in self.files:
-            if Path(name).name != name or name in ("", ".", ".."):
-                raise ValueError(f"{name!r} is not a plain file name")
+        _require_plain_names(self.files)
+
+
+def _require_plain_names(names: Iterable[str]) -> None:
+    # A path here would have files outside the folder read, linked into a bundle, or overwritten.
+    for name in names:
+        if Path(name).name != name or name in ("", ".", ".."):
+            raise ValueError(f"{name!r} is not a plain file name")
 
 
 def notices(model: ModelSpec) -> tuple[str, ...]:
@@ -167,6 +177,13 @@ def read_model(folder: Path) -> ModelSpec:
     """Read and verify a model folder (graph, weights, sidecar). Raises BundleError."""
     remake = "export the model again with `briges export`"
     spec = _read(folder / contracts.SIDECAR_FILE, ModelSpec, MODEL_SCHEMA, "model folder", remake)
+    if contracts.MODEL_FILE not in spec.files:
+        raise BundleError(
+            subject=f"model folder {folder}",
+            came=f"{contracts.SIDECAR_FILE} lists the files {sorted(spec.files)}",
+            expected=f"{contracts.MODEL_FILE} among them",
+            cure=remake,
+        )
     _check_files(folder, spec.files.items(), "model folder", remake)
     return spec
 
@@ -204,10 +221,13 @@ def _read(path: Path, kind: type[Record], schema: int, what: str, remake: str) -
 def _check_files(folder: Path, expected: Iterable[tuple[str, str]], what: str, remake: str) -> None:
     for name, sha256 in expected:
         path = folder / name
-        if not path.is_file():
-            came = f"the file {name} is missing"
-        elif (found := sha256_of(path)) != sha256:
-            came = f"{name} has sha256 {found[:12]}…, recorded was {sha256[:12]}…"
-        else:
-            continue
+        try:
+            if not path.is_file():
+                came = f"the file {name} is missing"
+            elif (found := sha256_of(path)) != sha256:
+                came = f"{name} has sha256 {found[:12]}…, recorded was {sha256[:12]}…"
+            else:
+                continue
+        except OSError as error:
+            came = f"{name} cannot be read: {error.strerror}"
         raise BundleError(subject=f"{what} {folder}", came=came, expected="every file as it was written", cure=remake)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,7 @@ import numpy as np
 from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 
-from briges.runtime.errors import OutputError
-from briges.runtime.files import replacing
+from briges.runtime.files import replacing, translated
 from briges.runtime.postprocess import colourise, to_uint16
 
 # zlib's fastest: at its default level the two PNGs of a photograph take longer to write than a GPU needs for the depth,
@@ -21,14 +21,10 @@ _PNG_COMPRESSION = 1
 
 def prepare_folder(out: Path) -> None:
     """Create ``out`` with its parents, and prove that a file can be written there. Raises OutputError."""
-    try:
-        with replacing(out / ".briges-write-check") as temporary:
-            temporary.write_bytes(b"\n")
-        (out / ".briges-write-check").unlink(missing_ok=True)
-    except OutputError as error:
-        raise OutputError(
-            subject=f"output folder {out}", came=error.came, expected=error.expected, cure=error.cure
-        ) from error
+    with translated(out):
+        out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out) as probe:
+            probe.write(b"\n")
 
 
 def write_png16(path: Path, depth: NDArray[np.float32], notices: Sequence[str] = ()) -> None:

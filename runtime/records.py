@@ -9,7 +9,8 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
-import math
+import reprlib
+import sys
 import types
 import typing
 from typing import Any, TypeVar
@@ -63,7 +64,8 @@ def _decode(kind: Any, raw: Any, where: str) -> Any:
         _require(isinstance(raw, dict), raw, "an object", where)
         return {key: _decode(arguments[1], item, f"{where}.{key}") for key, item in raw.items()}
     if kind is float:
-        number = isinstance(raw, int | float) and not isinstance(raw, bool) and math.isfinite(raw)
+        # Compared rather than asked with math.isfinite, which overflows on an integer of 400 digits.
+        number = isinstance(raw, int | float) and not isinstance(raw, bool) and abs(raw) <= sys.float_info.max
         return float(_require(number, raw, "a finite number", where))
     if kind is types.NoneType:
         return _require(raw is None, raw, "null", where)
@@ -99,5 +101,5 @@ def _require(fine: bool, raw: Any, expected: str, where: str) -> Any:
 
 
 def _short(raw: Any) -> str:
-    text = repr(raw)
+    text = reprlib.repr(raw)  # plain repr can exhaust the stack on what the parser has just accepted
     return text if len(text) <= 60 else text[:57] + "..."

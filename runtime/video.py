@@ -125,14 +125,13 @@ def _open_writer(temporary: Path, path: Path, fps: float, frame: NDArray[np.uint
     import cv2
 
     height, width = frame.shape[:2]
-    # Resolved through the module: OpenCV's own type stubs have named this function in two places.
     writer = cv2.VideoWriter(str(temporary), cv2.VideoWriter.fourcc(*"mp4v"), fps, (width, height))
     if not writer.isOpened():
         raise OutputError(
             subject=f"output {path}",
             came=f"the encoder refused {width}x{height} pixels at {fps:g} frames per second",
             expected="an OpenCV with an MPEG-4 encoder, and at most 8191 pixels per side",
-            cure="leave out --side-by-side or scale the video down; `pip install opencv-python-headless` has the encoder",
+            cure="leave out --side-by-side or scale the video down; opencv-python-headless from PyPI has the encoder",
         )
     return writer
 

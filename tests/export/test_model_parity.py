@@ -31,8 +31,8 @@ SEMANTIC_STORED = {768: 88_883_456, 1024: 307_425_280}
 GATES_STORED = {768: 56_709_120, 1024: 100_777_984}
 PUBLISHED = [name for name in PRESETS if name != "briges-tiny"]
 SMALL = (126, 154)  # 9 x 11 patches
-# What neither a parity with a reference built from the same preset nor a parameter count can tell: head counts and taps.
-# From config.json of the public Depth Anything and SAM ports; taps count from 1 there, 0 being the patch embedding.
+# What neither a parameter count nor a reference configured from the same preset can tell: head counts and taps, from
+# config.json of the public Depth Anything and SAM ports. Taps count from 1 there, 0 being the patch embedding.
 HEADS = {384: 6, 768: 12, 1024: 16}
 OUT_INDICES = {
     ("v1", 12): [9, 10, 11, 12],
