@@ -153,7 +153,7 @@ def _check_fits(preset: Preset, found: Detected, source: SourceFile, path: Path)
         for other in PRESETS.values()
         if other.geometry.width == found.width
         and other.gated == (found.part in ("full", "gates"))
-        and (other.layout == found.layout or (not other.gated and source.known_as in (None, other.name)))
+        and (other.layout == found.layout if other.gated else source.known_as in (None, other.name))
         and found.part != "semantic"
     ]
     raise CheckpointError(

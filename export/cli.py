@@ -15,6 +15,8 @@ from briges.runtime.terminal import progress, warn
 if TYPE_CHECKING:
     from briges.export.checkpoints import WeightFiles
 
+_SEED = click.IntRange(0, 2**32 - 1)  # past 64 bits torch's generator has no answer but a crash
+
 
 @requires("export", "torch", "onnx", "onnxscript", "safetensors", "onnxruntime", "cv2", "PIL")
 @click.command(epilog="Presets: " + ", ".join(PRESETS))
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 @click.option("--checkpoint", type=Path, help="Weights: .pth, .pt or .safetensors, the authors' or the public ones.")
 @click.option("--depth-weights", type=Path, help="Public Depth Anything file, for a checkpoint of the gates alone.")
 @click.option("--semantic-weights", type=Path, help="Public SAM file, for a checkpoint of the gates alone.")
-@click.option("--random-weights", type=int, metavar="SEED", help="No checkpoint: right for latency, no depth.")
+@click.option("--random-weights", type=_SEED, metavar="SEED", help="No checkpoint: right for latency, no depth.")
 @click.option("--height", type=int, help="Input height in pixels, a multiple of 14.  [default: 518]")
 @click.option("--width", type=int, help="Input width in pixels, a multiple of 14.  [default: 518]")
 @click.option("--batch", default=1, show_default=True, help="Images per inference.")

@@ -21,6 +21,9 @@ def restore_size(
     import cv2
 
     result = np.empty((height, width), np.float32) if out is None else out
+    # OpenCV ignores a dst of another type or shape, and returns another array.
+    assert depth.dtype == result.dtype == np.float32
+    assert result.shape == (height, width)
     cv2.resize(depth, (width, height), dst=result, interpolation=cv2.INTER_LINEAR)
     return result
 

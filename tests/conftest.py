@@ -5,11 +5,16 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import hypothesis
 import pytest
 from briges.engines.bundle import build_onnxruntime_bundle
 from briges.export.exporter import ExportRequest, export_model
 
 TINY_SEED = 7
+
+# A time limit per example fails on a busy machine, and says nothing about the code.
+hypothesis.settings.register_profile("no-deadline", deadline=None)
+hypothesis.settings.load_profile("no-deadline")
 
 
 @pytest.fixture(scope="session")
