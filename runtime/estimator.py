@@ -24,7 +24,7 @@ from briges.runtime.preprocess import Fit, Placement, check_image, fill_depth_in
 
 logger = logging.getLogger("briges")
 
-_FLOAT32 = np.finfo(np.float32)
+_FLOAT32_MIN, _FLOAT32_MAX = float(np.finfo(np.float32).tiny), float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True)
@@ -181,9 +181,9 @@ class DepthEstimator:
 
     def _set_temperature(self, backend: Backend, temperature: float | None) -> None:
         if contracts.TEMPERATURE in backend.inputs:
-            value = 1.0 if temperature is None else temperature
+            value = 1.0 if temperature is None else float(temperature)
             # Judged as the float32 it becomes: 1e-50 would be a division by zero inside the engine.
-            if not _FLOAT32.tiny <= value <= _FLOAT32.max:
+            if not _FLOAT32_MIN <= value <= _FLOAT32_MAX:
                 raise UsageError(
                     subject="temperature", came=str(value), expected="a number above 0", cure="1.0 is as trained"
                 )

@@ -123,6 +123,8 @@ def _open(path: Path) -> Image.Image:
 def _upright(image: Image.Image) -> Image.Image:
     from PIL.Image import Transpose
 
+    if image.format == "TIFF":
+        return image  # Pillow turns TIFFs while loading, and in some releases leaves the orientation in the metadata
     turns = {
         2: Transpose.FLIP_LEFT_RIGHT,
         3: Transpose.ROTATE_180,

@@ -6,8 +6,9 @@ kernel, and stretched to its square. So BriGeS was trained (public code: wodon32
 transform). Training-time pipelines choose the network size from the photograph; an engine has one fixed size, so here
 the photograph is placed inside that size, see ``place``.
 
-Tolerances against the float pipeline: with uint8 inputs 1 of 255 (rounding), and where the cubic kernel overshoots
-0..255 the value is clipped; with float32 inputs 1e-4 after normalisation.
+Tolerances against the float pipeline: with uint8 inputs 1 of 255 (rounding), in the semantic branch 2 (it is rounded
+three times), and where the cubic kernel overshoots 0..255 the value is clipped; with float32 inputs 1e-4 of the range
+after normalisation, and in the semantic branch 1 of 255, since Pillow rounds there.
 """
 
 from __future__ import annotations

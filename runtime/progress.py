@@ -25,6 +25,10 @@ def warnings_shown() -> Iterator[None]:
         logger.removeHandler(printer)
 
 
+def _show_nothing(_done: float) -> None:
+    pass
+
+
 @contextlib.contextmanager
 def progress_bar(total: int) -> Iterator[Callable[[float], None]]:
     """Show a bar on a terminal, nothing elsewhere. Gives a function that takes how many of ``total`` are done."""
@@ -39,7 +43,10 @@ def progress_bar(total: int) -> Iterator[Callable[[float], None]]:
     )
 
     console = Console(stderr=True)
+    if not console.is_terminal:  # Progress(disable=True) prints an empty line with older releases of rich
+        yield _show_nothing
+        return
     columns = (TextColumn("depth"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+    with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task("depth", total=total)
         yield lambda done: bar.update(task, completed=done)

@@ -21,6 +21,7 @@ from briges.runtime.preprocess import check_size
 logger = logging.getLogger("briges")
 
 _DEFAULT_FPS = 30.0
+_SILENT = 0  # of OpenCV's log levels
 # Some containers name their clock, 90000 per second, where the frame rate belongs.
 _MAX_FPS = 1000.0
 # What a container says of its length is an estimate for some formats: off by less than this share is no damage.
@@ -157,16 +158,17 @@ def _quiet_opencv() -> Iterator[None]:
 
     OpenCV reads the variable when it first uses FFmpeg in this process; a level that the host has set stays.
     """
-    from cv2.utils import logging as opencv_logging
+    import cv2
 
-    level = opencv_logging.getLogLevel()
+    log: Any = getattr(cv2.utils, "logging", cv2)  # where newer releases and where OpenCV 4.9 have the two functions
+    level = log.getLogLevel()
     ours = "OPENCV_FFMPEG_LOGLEVEL" not in os.environ
     if ours:
         os.environ["OPENCV_FFMPEG_LOGLEVEL"] = "-8"  # AV_LOG_QUIET
-    opencv_logging.setLogLevel(opencv_logging.LOG_LEVEL_SILENT)
+    log.setLogLevel(_SILENT)
     try:
         yield
     finally:
-        opencv_logging.setLogLevel(level)
+        log.setLogLevel(level)
         if ours:
             os.environ.pop("OPENCV_FFMPEG_LOGLEVEL", None)

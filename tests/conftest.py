@@ -7,6 +7,7 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+
 from briges.engines.bundle import build_onnxruntime_bundle
 from briges.export.exporter import ExportRequest, export_model
 

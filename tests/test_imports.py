@@ -59,13 +59,26 @@ def test_only_export_and_benchmarks_import_torch() -> None:
 
 
 def test_importing_the_runtime_loads_numpy_and_nothing_heavier() -> None:
-    heavy = "torch onnx onnxruntime tensorrt tensorrt_rtx cuda pycuda click rich cv2 PIL polygraphy".split()
+    heavy = [
+        "torch",
+        "onnx",
+        "onnxruntime",
+        "tensorrt",
+        "tensorrt_rtx",
+        "cuda",
+        "pycuda",
+        "click",
+        "rich",
+        "cv2",
+        "PIL",
+        "polygraphy",
+    ]
     code = f"import sys, briges.runtime; print([name for name in {heavy} if name in sys.modules])"
     assert _child(code).strip() == "[]"
 
 
 def test_listing_the_commands_loads_click_and_nothing_heavier() -> None:
-    heavy = "torch onnx onnxruntime cv2 PIL rich safetensors".split()
+    heavy = ["torch", "onnx", "onnxruntime", "cv2", "PIL", "rich", "safetensors"]
     code = (
         "import sys\nfrom briges.runtime.main import cli\n"
         "cli.main(['--help'], standalone_mode=False)\n"

@@ -35,15 +35,18 @@ def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def _environment(folder: Path, distribution: Path) -> Path:
+    """The bin folder of a new environment with ``distribution`` and what its base needs, without any extra."""
+    venv.create(folder, with_pip=True)
+    constraints = ROOT / "constraints.txt"
+    _run(folder / "bin" / "pip", "install", "--quiet", "--constraint", constraints, distribution, cwd=folder)
+    return folder / "bin"
+
+
 @pytest.fixture(scope="module")
 def installed(dist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The bin folder of an environment that holds the wheel and what its base needs, without any extra."""
-    folder = tmp_path_factory.mktemp("venv")
-    venv.create(folder, with_pip=True)
-    wheel = next(dist.glob("*.whl"))
-    constraints = ROOT / "constraints.txt"
-    _run(folder / "bin" / "pip", "install", "--quiet", "--constraint", constraints, wheel, cwd=folder)
-    return folder / "bin"
+    """An environment that holds the wheel."""
+    return _environment(tmp_path_factory.mktemp("wheel"), next(dist.glob("*.whl")))
 
 
 def test_the_wheel_holds_every_module_and_data_file(dist: Path) -> None:
@@ -78,6 +81,11 @@ def test_a_command_whose_extra_is_missing_names_the_line_that_installs_it(instal
     assert done.returncode == 1
     assert "cure: pip install 'briges-trt[export]'" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_the_sdist_installs_and_finds_its_commands(dist: Path, tmp_path: Path) -> None:
+    binaries = _environment(tmp_path / "sdist", next(dist.glob("*.tar.gz")))
+    assert "fetch" in _run(binaries / "briges", "--help", cwd=tmp_path)
 
 
 def test_the_bare_runtime_imports_from_another_folder(installed: Path, tmp_path: Path) -> None:

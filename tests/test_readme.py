@@ -54,7 +54,7 @@ def test_the_shell_examples_run(workplace: Path) -> None:
 
 
 def test_the_make_targets_named_exist() -> None:
-    named = set(re.findall(r"make ([a-z-]+)", README))
+    named = set(re.findall(r"(?:^\$ |`)make ([a-z-]+)", README, flags=re.M))
     assert {"engine", "test"} <= named
     for target in sorted(named):
         _run(["make", "--dry-run", "--no-print-directory", target], ROOT)

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
+
 from briges.engines.bundle import build_onnxruntime_bundle
 from briges.export.checkpoints import WeightFiles
 from briges.export.exporter import ExportRequest, export_model
 from briges.runtime import DepthEstimator
-from numpy.typing import NDArray
 
 # Calibration of the scene: depth_m = focal_px * baseline_m / (disparity + offset_px), from skimage's documentation.
 FOCAL_PX, BASELINE_M, OFFSET_PX = 994.978, 0.193001, 31.086

@@ -150,8 +150,8 @@ def test_a_file_of_torch_save_cut_off_anywhere_is_refused(tmp_path, zipped):
     content = saved(STATE, zipped=zipped)
     for length in range(1, len(content), 7):
         error = refusal(written(tmp_path / "weights.pth", content[:length]))
-        # The name of torch's own class, cut in the middle, is a class nobody knows.
-        cut_name = "holds pickled code or objects, which are never run: t"
+        # The name of a class of torch's own, cut in the middle, is one that nobody knows.
+        cut_name = "holds pickled code or objects, which are never run: "
         assert error.came.startswith(("is damaged, or no file of torch.save: ", cut_name)), length
 
 

@@ -233,7 +233,7 @@ def test_ctrl_c_keeps_what_is_finished_and_leaves_nothing_half_written(
     assert err == "Interrupted: what was finished is kept, nothing is left half-written."
     names = os.listdir(out)
     assert 12 <= len(names) < 3 * 400, "it was interrupted in the middle"
-    assert all(re.fullmatch(r"\d+_depth(\.png|\.npy|_color\.png)", name) for name in names)
+    assert [name for name in names if not re.fullmatch(r"\d+_depth(\.png|\.npy|_color\.png)", name)] == []
     for name in names:
         if name.endswith(".npy"):
             assert np.load(out / name).dtype == np.float32
@@ -268,5 +268,5 @@ def test_a_terminal_gets_a_progress_bar_and_error_texts_are_not_taken_for_markup
     assert process.communicate(timeout=60)[0].startswith("1 image in ")
     assert process.returncode == 1
     plain = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown.decode())
-    assert re.search(r"depth .*[012]/2 ", plain)
+    assert re.search(r"depth .*2/2 ", plain)
     assert "[bold]bad[red].jpg" in re.sub(r"\s", "", plain), "a long path may be wrapped"

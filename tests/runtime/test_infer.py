@@ -103,6 +103,27 @@ def test_an_engine_with_a_batch_gives_each_image_its_own_depth(tmp_path: Path, b
         assert np.abs(np.load(tmp_path / "out" / f"{seed}_depth.npy") - luminance(noise(seed=seed))).max() < 1e-3
 
 
+def test_stretching_uses_the_whole_engine_where_padding_loses_detail(bundle: Path, tmp_path: Path) -> None:
+    stripes = np.zeros((56, 140, 3), np.uint8)
+    stripes[::2] = 255  # twice as wide as the engine: padded, only 28 rows are left for 56
+    path = _save(tmp_path / "x.png", stripes)
+    errors = {}
+    for fit in ("pad", "stretch"):
+        assert briges("infer", bundle, path, "--out", tmp_path, "--save", "npy", "--fit", fit) == 0
+        errors[fit] = np.abs(np.load(tmp_path / "x_depth.npy") - luminance(stripes)).max()
+    assert errors["stretch"] < 1e-3
+    assert errors["pad"] > 50
+
+
+def test_neighbouring_videos_each_get_their_own_depth_video(tmp_path: Path) -> None:
+    bundle = build_stub_bundle(tmp_path, batch=4)
+    paths = [write_video(tmp_path / f"{frames}.avi", frames) for frames in (3, 5)]
+    assert briges("infer", bundle, *paths, "--out", tmp_path / "out") == 0
+    for frames in (3, 5):
+        with open_video(tmp_path / "out" / f"{frames}_depth.mp4") as video:
+            assert video.frame_count == frames
+
+
 @pytest.mark.parametrize("batch", [1, 4])
 def test_a_video_becomes_a_depth_video_of_its_rate_and_length(
     tmp_path: Path, batch: int, capsys: pytest.CaptureFixture[str]

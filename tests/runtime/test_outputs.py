@@ -84,7 +84,7 @@ def test_a_folder_is_made_with_its_parents_and_the_check_leaves_nothing_in_it(tm
 
 def test_a_folder_that_cannot_be_made_is_refused_with_the_cure(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    for out in (tmp_path / "file", tmp_path / "file" / "below", Path("/proc/nothing-can-be-made-here")):
+    for out in (tmp_path / "file", tmp_path / "file" / "below", Path("/proc/self"), Path("/proc/nothing-new")):
         with pytest.raises(OutputError) as caught:
             prepare_folder(out)
         assert caught.value.subject == f"output {out}"

@@ -29,11 +29,11 @@ SEMANTIC_SIDE_PX = 1024
 # Measured 0.51 and 5.4e-5. A cut instead of a rounding would be 1.0 off, a linear kernel more than 20.
 DEPTH_UINT8 = 0.75
 DEPTH_FLOAT32 = 1e-4  # of the full range of the input
-# Pillow rounds to uint8 twice. Where that is a tie the two implementations differ by 1: less than 1 value in 10,000.
+# Pillow rounds to uint8 twice. Where that is a tie the two may differ by 1: at most 1 value in 200 did.
 SEMANTIC_FLOAT32 = 1.001
 # The stretch to the square on uint8 rounds in fixed point once more, by up to 0.75.
 SEMANTIC_UINT8 = SEMANTIC_FLOAT32 + 0.75
-RARE = 1e-3
+RARE = 0.01
 
 
 def poisoned(spec: ImageInput) -> NDArray[Any]:

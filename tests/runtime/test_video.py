@@ -7,7 +7,9 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -129,14 +131,19 @@ def test_frames_the_encoder_drops_are_noticed(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == []
 
 
-def test_the_hosts_log_level_and_environment_come_back(tmp_path: Path) -> None:
-    from cv2.utils import logging as opencv_logging
-
-    before = opencv_logging.getLogLevel(), os.environ.copy()
-    with open_video(write_video(tmp_path / "x.avi", 2)) as video:
-        list(video.frames)
-        assert opencv_logging.getLogLevel() == opencv_logging.LOG_LEVEL_SILENT
-    assert (opencv_logging.getLogLevel(), os.environ) == before
+def test_the_hosts_log_level_and_environment_come_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log: Any = getattr(cv2.utils, "logging", cv2)
+    silent, error, before = 0, 2, log.getLogLevel()
+    monkeypatch.delenv("OPENCV_FFMPEG_LOGLEVEL", raising=False)
+    log.setLogLevel(error)
+    try:
+        with open_video(write_video(tmp_path / "x.avi", 2)) as video:
+            list(video.frames)
+            assert log.getLogLevel() == silent
+        assert log.getLogLevel() == error
+    finally:
+        log.setLogLevel(before)
+    assert "OPENCV_FFMPEG_LOGLEVEL" not in os.environ
 
 
 def test_importing_the_modules_does_not_import_opencv_or_pillow() -> None:

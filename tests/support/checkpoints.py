@@ -10,9 +10,12 @@ import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 
+import pytest
 import torch
 from torch import Tensor
 
+from briges.export import checkpoints
+from briges.export.checkpoints import WeightFiles
 from briges.export.layouts import Layout, to_layout
 from briges.export.model import DepthModel
 from briges.export.presets import GeometrySpec, HeadSpec, Preset, SemanticSpec, find_preset
@@ -32,6 +35,7 @@ SMALL = dataclasses.replace(
     height_px=42,
     width_px=56,
 )
+SMALL_V1 = dataclasses.replace(SMALL, layout="v1")
 
 
 def dinov2_shapes(spec: GeometrySpec) -> Shapes:
@@ -191,6 +195,25 @@ def save(state: object, path: Path) -> Path:
     """torch.save, returning the path."""
     torch.save(state, path)
     return path
+
+
+def three_files(folder: Path, preset: Preset, weights: State) -> WeightFiles:
+    """The files that make a whole: trained gates, public Depth Anything, public SAM."""
+    return WeightFiles(
+        save(gates_alone(preset, preset.layout, weights), folder / "gates.pth"),
+        save(depth_anything_file(preset, weights), folder / "depth.pth"),
+        save(sam_file(preset, weights), folder / "sam.pth"),
+    )
+
+
+def temperatures(values: list[float]) -> State:
+    """Learned temperatures as stored: four of the cross-attentions, then four of the self-attentions."""
+    return {name: torch.tensor(value) for name, value in zip(temperature_shapes(), values, strict=True)}
+
+
+def pretend_checksums(monkeypatch: pytest.MonkeyPatch, checksums: dict[str, str]) -> None:
+    """Give files, by name, the checksums of public ones; any other file one of zeros. The real ones are gigabytes."""
+    monkeypatch.setattr(checkpoints, "sha256_of", lambda path: checksums.get(path.name, "0" * 64))
 
 
 def _published(shapes: Shapes, named: State) -> State:

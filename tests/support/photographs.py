@@ -21,7 +21,7 @@ def photograph(aspect: str) -> NDArray[np.uint8]:
         "4:3": astronaut[:288],
         "kitti": coffee[100:245],
         "square": astronaut,
-        "portrait": coffee[:, 100:340],
+        "portrait": coffee[:, 100:320],
         "16:9": coffee[20:290],
         "large": np.tile(astronaut, (3, 4, 1))[:1110],
     }[aspect]

@@ -1,0 +1,192 @@
+"""Model folder to bundle: what is refused, what is written, and what a kill or a full disk leaves behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from datetime import datetime, timedelta, timezone
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+from support.photographs import photograph
+from support.specs import edit_json, write_model_folder
+from support.stub_bundle import HEIGHT_PX, WIDTH_PX, build_stub_bundle, luminance
+
+from briges.engines.bundle import build_onnxruntime_bundle
+from briges.runtime import DepthEstimator
+from briges.runtime.errors import BundleError, OutputError
+from briges.runtime.files import sha256_of
+from briges.runtime.manifest import read_manifest, read_model
+
+BUNDLE_FILES = ["manifest.json", "model.onnx", "model.onnx.data"]
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    return write_model_folder(tmp_path / "model")
+
+
+@pytest.fixture
+def stub_model(tmp_path: Path) -> Path:
+    """A model folder that runs."""
+    build_stub_bundle(tmp_path / "stub")
+    return tmp_path / "stub" / "model"
+
+
+def files_of(folder: Path) -> list[str]:
+    return sorted(os.listdir(folder))
+
+
+def test_the_bundle_of_a_real_model_gives_depth(tiny_model, tmp_path):
+    manifest = build_onnxruntime_bundle(tiny_model, tmp_path / "engine")
+    assert files_of(tmp_path / "engine") == BUNDLE_FILES
+    assert read_manifest(tmp_path / "engine") == manifest
+    with DepthEstimator(tmp_path / "engine") as estimator:
+        depth = estimator(photograph("4:3")).depth
+    assert depth.shape == (288, 384)
+    assert np.ptp(depth) > 0.1
+
+
+def test_the_manifest_embeds_the_sidecar_and_says_what_was_built(model, tmp_path):
+    manifest = build_onnxruntime_bundle(model, tmp_path / "engine")
+    assert manifest.model == read_model(model)
+    document = json.loads((tmp_path / "engine" / "manifest.json").read_text())
+    assert document["model"] == json.loads((model / "model.json").read_text())
+    assert (manifest.schema_version, manifest.flavour, manifest.engine) == (1, "onnxruntime", "model.onnx")
+    assert manifest.flavour_version == onnxruntime.__version__
+    assert manifest.tool_version == metadata.version("briges-trt")
+    age = datetime.now(timezone.utc) - datetime.fromisoformat(manifest.built_at)
+    assert timedelta(seconds=-1) < age < timedelta(minutes=5)
+    for name, file in manifest.files.items():
+        path = tmp_path / "engine" / name
+        assert (file.sha256, file.size_bytes) == (sha256_of(path), path.stat().st_size)
+
+
+def test_the_weights_are_linked_and_not_copied(model, tmp_path):
+    build_onnxruntime_bundle(model, tmp_path / "engine")
+    assert os.path.samefile(tmp_path / "engine" / "model.onnx.data", model / "model.onnx.data")
+
+
+def test_a_bundle_outlives_its_model_folder(stub_model, tmp_path):
+    build_onnxruntime_bundle(stub_model, tmp_path / "engine")
+    shutil.rmtree(stub_model)
+    image = np.random.default_rng(0).integers(0, 256, (HEIGHT_PX, WIDTH_PX, 3), np.uint8)
+    with DepthEstimator(tmp_path / "engine") as estimator:
+        assert np.abs(estimator(image).depth - luminance(image)).max() <= 1e-4
+
+
+def test_a_bundle_on_another_file_system_is_a_copy(model):
+    shared_memory = Path("/dev/shm")
+    if not shared_memory.is_dir() or shared_memory.stat().st_dev == model.stat().st_dev:
+        pytest.skip("no second file system here")
+    out = shared_memory / f"briges-test-{os.getpid()}"
+    try:
+        build_onnxruntime_bundle(model, out / "engine")
+        assert (out / "engine" / "model.onnx").stat().st_dev != model.stat().st_dev
+        assert read_manifest(out / "engine").model == read_model(model)
+    finally:
+        shutil.rmtree(out, ignore_errors=True)
+
+
+def test_of_a_linked_model_file_the_bundle_gets_the_file(model, tmp_path):
+    (tmp_path / "store").mkdir()
+    (model / "model.onnx.data").rename(tmp_path / "store" / "blob")
+    (model / "model.onnx.data").symlink_to("../store/blob")  # as the caches of download tools do
+    build_onnxruntime_bundle(model, tmp_path / "deep" / "down" / "engine")
+    bundled = tmp_path / "deep" / "down" / "engine" / "model.onnx.data"
+    assert not bundled.is_symlink()
+    assert bundled.read_bytes() == b"weights"
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "model.onnx.data"])
+def test_an_altered_model_is_refused_and_nothing_is_written(model, tmp_path, name):
+    (model / name).write_bytes((model / name).read_bytes()[:-1] + b"!")
+    with pytest.raises(BundleError) as caught:
+        build_onnxruntime_bundle(model, tmp_path / "engine")
+    assert caught.value.came.startswith(f"{name} has sha256 ")
+    assert caught.value.cure == "export the model again with `briges export`"
+    assert files_of(tmp_path) == ["model"]
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "model.onnx.data", "model.json"])
+def test_an_incomplete_model_is_refused_and_nothing_is_written(model, tmp_path, name):
+    (model / name).unlink()
+    with pytest.raises(BundleError, match=name.replace(".", r"\.")):
+        build_onnxruntime_bundle(model, tmp_path / "engine")
+    assert files_of(tmp_path) == ["model"]
+
+
+def test_a_sidecar_that_names_files_elsewhere_writes_nothing_there(model, tmp_path):
+    (tmp_path / "secret").write_text("mine")
+    edit_json(model / "model.json", files={"model.onnx": "0" * 64, "../secret": sha256_of(tmp_path / "secret")})
+    with pytest.raises(BundleError, match=r"'\.\./secret' is not a plain file name"):
+        build_onnxruntime_bundle(model, tmp_path / "engine")
+    assert files_of(tmp_path) == ["model", "secret"]
+
+
+def test_a_foreign_folder_is_refused_and_untouched(model, tmp_path):
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "chapter.tex").write_text("years of work")
+    for out in (tmp_path / "thesis", model):  # the model folder itself is no bundle either
+        before = files_of(out)
+        with pytest.raises(OutputError, match="exists and was not made by this tool"):
+            build_onnxruntime_bundle(model, out)
+        assert files_of(out) == before
+    assert read_model(model)
+
+
+def test_a_new_bundle_replaces_an_old_one_whole(model, tmp_path):
+    out = tmp_path / "engine"
+    build_onnxruntime_bundle(write_model_folder(tmp_path / "first", b"first graph"), out)
+    (out / "leftover").write_text("of the old one")
+    old = read_manifest(out)
+    build_onnxruntime_bundle(model, out)
+    assert read_manifest(out).files["model.onnx"] != old.files["model.onnx"]
+    assert files_of(out) == BUNDLE_FILES
+    assert files_of(tmp_path) == ["engine", "first", "model"]
+    assert (tmp_path / "first" / "model.onnx").read_bytes() == b"first graph"
+
+
+# Builds, but stops for a minute after the first file has been put into the bundle.
+SLOW_BUILD = """
+import os, sys, time
+from pathlib import Path
+from briges.engines import bundle
+
+link = os.link
+
+def link_and_stop(source, target):
+    link(source, target)
+    print("half built", flush=True)
+    time.sleep(60)
+
+os.link = link_and_stop
+bundle.build_onnxruntime_bundle(Path(sys.argv[1]), Path(sys.argv[2]))
+"""
+
+
+def kill_a_build_half_way(model: Path, out: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", SLOW_BUILD, str(model), str(out)], stdout=subprocess.PIPE, text=True
+    ) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "half built\n"
+        child.kill()
+    assert child.returncode == -signal.SIGKILL
+
+
+def test_a_killed_build_leaves_no_half_bundle_and_the_next_one_works(model, tmp_path):
+    out = tmp_path / "engine"
+    kill_a_build_half_way(model, out)
+    assert not out.exists()
+    manifest = build_onnxruntime_bundle(model, out)
+    kill_a_build_half_way(model, out)
+    assert read_manifest(out) == manifest
+    assert read_model(model) == manifest.model
