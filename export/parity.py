@@ -47,12 +47,17 @@ def photograph_feeds(spec: ModelSpec) -> list[Feed]:
 def reference_depths(
     model: ContractModel, feeds: list[Feed], on_step: Callable[[str], None]
 ) -> list[NDArray[np.float32]]:
-    """What PyTorch says: float32 [B, 1, H, W] per feed. ``on_step`` is told what starts."""
+    """What PyTorch says: float32 [B, 1, H, W] per feed. ``on_step`` is told what starts.
+
+    Raises ExportError for depth that is constant, or not finite.
+    """
     depths = []
     with torch.inference_mode():
         for number, feed in enumerate(feeds, start=1):
             on_step(f"running PyTorch on photograph {number} of {len(feeds)}")
-            depths.append(model(**{name: torch.from_numpy(array) for name, array in feed.items()}).numpy())
+            depth = model(**{name: torch.from_numpy(array) for name, array in feed.items()}).numpy()
+            _require_alive(depth)
+            depths.append(depth)
     return depths
 
 
@@ -91,12 +96,17 @@ def check_parity(
 
 
 def relative_error(output: NDArray[np.float32], reference: NDArray[np.float32]) -> float:
-    """max |output - reference| / max |reference|; NaN if either is not finite. Raises ExportError on flat depth."""
-    if float(np.ptp(reference)) == 0.0:
-        raise ExportError(
-            subject="model",
-            came=f"gives the constant depth {float(reference.flat[0])} for a photograph",
-            expected="depth that varies",
-            cure="check the checkpoint: these weights are dead",
-        )
+    """max |output - reference| / max |reference|; NaN if the output is not finite. Raises ExportError as above."""
+    _require_alive(reference)
     return float(np.abs(output - reference).max() / np.abs(reference).max())
+
+
+def _require_alive(depth: NDArray[np.float32]) -> None:
+    """Depth that agrees with anything proves nothing."""
+    if not np.isfinite(depth).all():
+        came, cure = "gives NaN or infinite depth in PyTorch itself", "its weights overflow: take another checkpoint"
+    elif float(np.ptp(depth)) == 0.0:
+        came, cure = f"gives the constant depth {float(depth.flat[0])}", "its weights are dead: take another checkpoint"
+    else:
+        return
+    raise ExportError(subject="model", came=f"{came} for a photograph", expected="finite depth that varies", cure=cure)

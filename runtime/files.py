@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import glob
 import hashlib
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from briges.runtime.errors import OutputError
 
 _CHUNK_BYTES = 1 << 22
+# Of a name that is as long as the file system allows, this much is kept, to leave room for the random part.
+_KEPT = 40
+_ABANDONED_S = 24 * 3600
 
 
 @contextlib.contextmanager
@@ -58,6 +63,7 @@ def replacing_folder(path: Path, *, marker: str) -> Iterator[Path]:
     target = Path(os.path.realpath(path))  # "." has no name and no parent to write beside
     with translated(path):
         target.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(target)
         temporary = Path(tempfile.mkdtemp(prefix=_prefix(target.name), dir=target.parent))
     try:
         with translated(path):
@@ -72,7 +78,7 @@ def _swap(temporary: Path, path: Path) -> None:
     if not path.exists():
         temporary.rename(path)
         return
-    aside = Path(tempfile.mkdtemp(prefix=_prefix(path.name), dir=path.parent))
+    aside = Path(tempfile.mkdtemp(prefix=f".{path.name[:_KEPT]}.old-", dir=path.parent))
     try:
         path.rename(aside / path.name)
         temporary.rename(path)
@@ -85,8 +91,17 @@ def _swap(temporary: Path, path: Path) -> None:
 
 
 def _prefix(name: str) -> str:
-    # Cut, because a name that is as long as the file system allows leaves no room for the random part.
-    return f".{name[:40]}."
+    return f".{name[:_KEPT]}.briges-"
+
+
+def _sweep(path: Path) -> None:
+    """Remove what runs killed without warning left beside ``path``: gigabytes that nobody sees.
+
+    Only what has not been touched for a day, since a folder in use may belong to another machine on a shared disk.
+    """
+    for leftover in path.parent.glob(glob.escape(_prefix(path.name)) + "*"):
+        if time.time() - leftover.stat().st_mtime > _ABANDONED_S:
+            shutil.rmtree(leftover, ignore_errors=True)
 
 
 def write_text(path: Path, text: str) -> None:

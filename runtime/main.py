@@ -8,6 +8,7 @@ answers with the line that installs it.
 from __future__ import annotations
 
 import importlib.util
+import signal
 import sys
 from collections.abc import Callable, Iterable
 from importlib import metadata
@@ -99,6 +100,8 @@ def cli() -> None:
 def main(arguments: list[str] | None = None) -> None:
     """Run `briges`. Exit codes: 0 done, 1 failed or interrupted, 2 the request was wrong."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    # A polite kill cleans up as Ctrl-C does.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     # Accepted anywhere: nobody retypes a long command to put it in front.
     debug = "--debug" in arguments
     sys.exit(_run([argument for argument in arguments if argument != "--debug"], debug))

@@ -213,14 +213,15 @@ def test_debug_changes_nothing_where_nothing_fails(added):
     assert (done.returncode, done.stdout, done.stderr) == (0, "hello world\n", "")
 
 
-def test_ctrl_c_exits_1_without_a_traceback(added):
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "kill"])
+def test_being_stopped_exits_1_without_a_traceback(added, stop):
     command = [sys.executable, "-c", MAIN, "wait"]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(added)
     ) as child:
         assert child.stdout is not None
         assert child.stdout.readline() == "waiting\n"
-        child.send_signal(signal.SIGINT)
+        child.send_signal(stop)
         _, errors = child.communicate(timeout=30)
     assert child.returncode == 1
     assert errors.endswith("\nInterrupted: what was finished is kept, nothing is left half-written.\n")
