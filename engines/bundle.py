@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from datetime import datetime, timezone
 from importlib import metadata
@@ -17,7 +16,7 @@ from briges.runtime.records import to_json
 def build_onnxruntime_bundle(model_folder: Path, out: Path) -> Manifest:
     """Make the bundle ``out`` that runs a model folder on ONNX Runtime, and return its manifest.
 
-    The model's files are hard-linked where the file system allows it, else copied: nothing is ever changed in place.
+    The model's files are copied, not linked: the onnx package refuses weights that have more than one hard link.
     Raises BundleError if the model folder is incomplete or was altered, OutputError if ``out`` cannot be written.
     """
     import onnxruntime
@@ -25,7 +24,7 @@ def build_onnxruntime_bundle(model_folder: Path, out: Path) -> Manifest:
     spec = read_model(model_folder)
     with replacing_folder(out, marker=contracts.MANIFEST_FILE) as folder:
         for name in spec.files:
-            _link_or_copy(model_folder / name, folder / name)
+            shutil.copyfile(model_folder / name, folder / name)
         manifest = Manifest(
             schema_version=MANIFEST_SCHEMA,
             flavour="onnxruntime",
@@ -38,10 +37,3 @@ def build_onnxruntime_bundle(model_folder: Path, out: Path) -> Manifest:
         )
         write_text(folder / contracts.MANIFEST_FILE, to_json(manifest))
     return manifest
-
-
-def _link_or_copy(source: Path, target: Path) -> None:
-    try:
-        os.link(os.path.realpath(source), target)  # of a symbolic link, the file: the link may be a relative one
-    except OSError:  # another file system, or one without hard links
-        shutil.copyfile(source, target)

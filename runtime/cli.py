@@ -82,8 +82,7 @@ def infer(
     from briges.runtime.infer import InferSpec, infer_all
     from briges.runtime.inputs import find_inputs
     from briges.runtime.outputs import prepare_folder
-    from briges.runtime.progress import progress_bar, warnings_shown
-    from briges.runtime.terminal import warn
+    from briges.runtime.terminal import progress_bar, warn, warnings_shown
 
     inputs = find_inputs(paths, out)  # this and the folder first: a typo must not cost loading a model
     prepare_folder(out)

@@ -7,8 +7,8 @@ import errno
 import glob
 import hashlib
 import os
+import secrets
 import shutil
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,18 +28,17 @@ def replacing(path: Path) -> Iterator[Path]:
     A kill at any moment leaves the old file, or none, never half of a new one. Missing parent folders are created.
     Raises OutputError for whatever the file system refuses (no space, no permission, read-only).
     """
-    with translated(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=_prefix(path.stem), suffix=path.suffix, dir=path.parent)
-        os.close(handle)
-    temporary = Path(name)
+    # Named first and created inside the block: mkstemp would leave its file behind if Ctrl-C came just after it.
+    temporary = path.with_name(f"{_prefix(path.stem)}{secrets.token_hex(4)}{path.suffix}")
     try:
         with translated(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            temporary.touch(exist_ok=False)
             yield temporary
-            temporary.chmod(0o666 & ~_umask())
             temporary.replace(path)
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # it may never have been created, nor its folder
+            temporary.unlink()
 
 
 @contextlib.contextmanager
@@ -61,14 +60,13 @@ def replacing_folder(path: Path, *, marker: str) -> Iterator[Path]:
             cure="choose another folder with --out",
         )
     target = Path(os.path.realpath(path))  # "." has no name and no parent to write beside
-    with translated(path):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        _sweep(target)
-        temporary = Path(tempfile.mkdtemp(prefix=_prefix(target.name), dir=target.parent))
+    temporary = target.with_name(_prefix(target.name) + secrets.token_hex(4))
     try:
         with translated(path):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            _sweep(target)
+            temporary.mkdir()
             yield temporary
-            temporary.chmod(0o777 & ~_umask())
             _swap(temporary, target)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -78,16 +76,17 @@ def _swap(temporary: Path, path: Path) -> None:
     if not path.exists():
         temporary.rename(path)
         return
-    aside = Path(tempfile.mkdtemp(prefix=f".{path.name[:_KEPT]}.old-", dir=path.parent))
+    aside = path.with_name(f".{path.name[:_KEPT]}.old-{secrets.token_hex(4)}")
     try:
-        path.rename(aside / path.name)
+        path.rename(aside)
         temporary.rename(path)
     except BaseException:  # Ctrl-C too. If even the way back fails, the old folder stays in ``aside``
-        if (aside / path.name).exists():
-            (aside / path.name).rename(path)
-        aside.rmdir()
+        if aside.exists() and not path.exists():
+            aside.rename(path)
         raise
-    shutil.rmtree(aside, ignore_errors=True)
+    finally:
+        if path.exists():
+            shutil.rmtree(aside, ignore_errors=True)
 
 
 def _prefix(name: str) -> str:
@@ -117,12 +116,6 @@ def sha256_of(path: Path) -> str:
         while chunk := stream.read(_CHUNK_BYTES):
             digest.update(chunk)
     return digest.hexdigest()
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 @contextlib.contextmanager

@@ -1,8 +1,9 @@
-"""What every command prints the same way: progress of long steps, and warnings nobody may overlook."""
+"""What every command prints the same way on stderr: progress, and warnings nobody may overlook."""
 
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Callable, Iterator
 
 import click
@@ -12,7 +13,7 @@ from briges.runtime.manifest import ModelSpec, notices
 
 @contextlib.contextmanager
 def progress() -> Iterator[Callable[[str], None]]:
-    """Show the current step with its running time on stderr; gives the function that names the next step.
+    """Show the current step with its running time; gives the function that names the next step.
 
     Where stderr is no terminal, each step is a plain line, so that logs show where time went.
     """
@@ -26,17 +27,62 @@ def progress() -> Iterator[Callable[[str], None]]:
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     with Progress(*columns, console=console) as bar:
 
-        def on_step(step: str) -> None:
+        def finish_steps() -> None:
             for task in bar.tasks:
                 bar.update(task.id, total=1, completed=1)
+
+        def on_step(step: str) -> None:
+            finish_steps()
             bar.add_task(step, total=None)
 
         yield on_step
-        for task in bar.tasks:
-            bar.update(task.id, total=1, completed=1)
+        finish_steps()
+
+
+@contextlib.contextmanager
+def progress_bar(total: int) -> Iterator[Callable[[float], None]]:
+    """Show a bar on a terminal, nothing elsewhere. Gives a function that takes how many of ``total`` are done."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    console = Console(stderr=True)
+    if not console.is_terminal:  # Progress(disable=True) prints an empty line with older releases of rich
+        yield lambda _done: None
+        return
+    columns = (TextColumn("depth"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("depth", total=total)
+        yield lambda done: bar.update(task, completed=done)
+
+
+class _WarningPrinter(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        _print_warning(record.getMessage())
+
+
+@contextlib.contextmanager
+def warnings_shown() -> Iterator[None]:
+    """Print what the library logs as a warning, such as random weights, so that it cannot be overlooked."""
+    logger, printer = logging.getLogger("briges"), _WarningPrinter(logging.WARNING)
+    logger.addHandler(printer)
+    try:
+        yield
+    finally:
+        logger.removeHandler(printer)
 
 
 def warn(model: ModelSpec) -> None:
     """Print the model's notices, such as random weights, where they cannot be missed."""
     for notice in notices(model):
-        click.secho(f"WARNING: {notice}", fg="yellow", bold=True, err=True)
+        _print_warning(notice)
+
+
+def _print_warning(text: str) -> None:
+    click.secho(f"WARNING: {text}", fg="yellow", bold=True, err=True)
