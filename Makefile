@@ -15,8 +15,13 @@ PYTHON      ?= python3
 VENV        ?= .venv
 
 BIN := $(VENV)/bin
-INSTALLED := $(VENV)/.installed
-SOURCES := export engines runtime benchmarks
+# A strict editable install links each module by name, below build/. So it is made again when a module is new or gone,
+# when its requirements change, or when build/ was deleted; not when a module is edited.
+MODULES := $(sort $(wildcard export/*.py engines/*.py runtime/*.py benchmarks/*.py))
+INSTALLED := $(VENV)/.installed-$(firstword $(shell echo $(MODULES) | cksum))
+ifeq ($(wildcard build/__editable__.*),)
+.PHONY: $(INSTALLED)
+endif
 
 # Weights: the checkpoint if there is one, else random ones, which the tool announces everywhere.
 WEIGHTS := $(if $(CHECKPOINT),--checkpoint '$(CHECKPOINT)',--random-weights 0)
@@ -34,11 +39,12 @@ help: ## list every target
 
 setup: $(INSTALLED) ## create .venv with everything pinned; the other targets do so themselves
 
-# A strict editable install links each file by name, so a new file needs a new install: hence the wildcard.
-$(INSTALLED): setup.cfg pyproject.toml constraints.txt $(wildcard $(addsuffix /*.py,$(SOURCES)))
+# PIP_CONSTRAINT pins the build's own requirements too.
+$(INSTALLED): setup.cfg pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt \
+	PIP_CONSTRAINT=constraints.txt $(BIN)/pip install --quiet --disable-pip-version-check \
 		--editable '.[dev]' --config-settings editable_mode=strict
+	rm -f $(VENV)/.installed*
 	touch $@
 
 engine: $(INSTALLED) ## checkpoint (or random weights) -> checked ONNX -> engine bundle

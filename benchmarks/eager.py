@@ -8,10 +8,13 @@ falling clock hits both.
 from __future__ import annotations
 
 import os
+import platform
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 
 import torch
@@ -22,6 +25,7 @@ from briges.export.parity import MAX_RELATIVE_ERROR, Feed, photograph_feeds, ref
 from briges.export.presets import find_preset
 from briges.export.to_onnx import ContractModel
 from briges.runtime.errors import BackendError, UsageError
+from briges.runtime.files import sha256_of
 from briges.runtime.manifest import ModelSpec, read_manifest
 from briges.runtime.onnx_backend import OnnxBackend
 
@@ -32,8 +36,8 @@ class EagerComparison:
 
     onnxruntime_ms: tuple[float, ...]
     eager_ms: tuple[float, ...]
-    threads: int
     relative_error: float
+    conditions: str  # what was timed, on what, with which versions
 
     @property
     def ratio(self) -> float:
@@ -76,7 +80,22 @@ def compare_with_eager(
             samples[1].append(_milliseconds(lambda: _forward(model, feed)))
     finally:
         backend.close()
-    return EagerComparison(tuple(samples[0]), tuple(samples[1]), threads, error)
+    return EagerComparison(tuple(samples[0]), tuple(samples[1]), error, _conditions(spec, backend.name, threads))
+
+
+def _conditions(spec: ModelSpec, backend: str, threads: int) -> str:
+    size = f"{spec.image.height_px}x{spec.image.width_px}"
+    return (
+        f"{spec.preset} {spec.precision} {size} batch {spec.batch}; model alone, host clock, 1 warm-up; "
+        f"{_cpu_name()}, {threads} threads, clocks as found; {backend}, torch {torch.__version__}, "
+        f"briges-trt {metadata.version('briges-trt')}"
+    )
+
+
+def _cpu_name() -> str:
+    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines() if sys.platform == "linux" else []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.machine())
 
 
 def _rebuild(spec: ModelSpec, source: WeightFiles | None) -> ContractModel:
@@ -92,6 +111,14 @@ def _rebuild(spec: ModelSpec, source: WeightFiles | None) -> ContractModel:
     text = (
         "dynamic" if temperature.mode == "dynamic" else f"cross={temperature.cross},self={temperature.self_attention}"
     )
+    known = {file.sha256 for file in spec.weights.files}
+    if source is not None and source.checkpoint.is_file() and sha256_of(source.checkpoint) not in known:
+        raise UsageError(
+            subject=f"--checkpoint {source.checkpoint}",
+            came="is not the file the bundle was made from",
+            expected=f"the one with sha256 {spec.weights.files[0].sha256}",
+            cure="give that file; its name was " + spec.weights.files[0].name,
+        )
     assembled = assemble(
         with_taps(find_preset(spec.preset), spec.taps),
         source if source is not None else int(seed or 0),

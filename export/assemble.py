@@ -33,7 +33,7 @@ class AssembledModel:
     weights: Weights
 
 
-def check_size(height_px: int, width_px: int) -> None:
+def check_network_size(height_px: int, width_px: int) -> None:
     """Refuse a size the encoders cannot have, naming the nearest one they can. Raises InvalidSizeError."""
     for side in (height_px, width_px):
         if side % PATCH_PX or not _SMALLEST_PX <= side <= _LARGEST_PX:
@@ -68,15 +68,16 @@ def assemble(
 ) -> AssembledModel:
     """Build the model for one fixed size.
 
-    source: weight files, or the seed of random weights. temperature: see ``parse_temperature``.
+    source: weight files, which may refine the preset (see ``load_weights``), or the seed of random weights.
+    temperature: see ``parse_temperature``.
     Raises CheckpointError, InvalidSizeError, UsageError.
     """
-    check_size(height_px, width_px)
-    parse_temperature(temperature, gated=preset.gated)  # a wrong option is told before gigabytes are read
-    learned: tuple[tuple[float, float], ...] | None = None
+    check_network_size(height_px, width_px)
+    policy = parse_temperature(temperature, gated=preset.gated)  # a wrong option is told before gigabytes are read
     if isinstance(source, WeightFiles):
         loaded = load_weights(preset, source)
-        preset, learned, origin = loaded.preset, loaded.learned_temperatures, loaded.origin
+        preset, origin = loaded.preset, loaded.origin
+        policy = dataclasses.replace(policy, learned=loaded.learned_temperatures)
         with torch.device("meta"):
             model = DepthModel(preset, height_px, width_px)
         model.load_state_dict(loaded.state, assign=True)
@@ -87,14 +88,14 @@ def assemble(
         randomise(model, source)
         origin = Weights(files=(), random_seed=source, layout="none", licence="none: random weights")
     model.eval().requires_grad_(False)
-    policy = parse_temperature(temperature, gated=preset.gated, learned=learned is not None)
     if preset.gated:
-        _fold(model, learned or ((1.0, 1.0),) * 4, policy)
+        _fold(model, policy)
     model.bake_constants()
     return AssembledModel(model, preset, policy, origin)
 
 
-def _fold(model: DepthModel, learned: tuple[tuple[float, float], ...], policy: Temperature) -> None:
-    for gate, (cross, self_attention) in zip(model.gates, learned, strict=True):
+def _fold(model: DepthModel, policy: Temperature) -> None:
+    for number, gate in enumerate(model.gates):
         assert isinstance(gate, BridgingGate)
+        cross, self_attention = policy.learned[number] if policy.learned else (1.0, 1.0)
         fold_temperature(gate, cross * policy.cross, self_attention * policy.self_attention)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import warnings
 from collections.abc import Mapping
@@ -21,6 +22,7 @@ _ZIP_MAGIC = b"PK\x03\x04"  # torch.save since 1.6; older files are a bare pickl
 
 # What torch says where loading would need more than tensors: the object it refused to create.
 _FOREIGN = re.compile(r"GLOBAL (\S+)|(TorchScript) archive")
+_NO_MEMORY = re.compile(r"[Cc]an(?:no|')t allocate memory")  # torch says so in a RuntimeError
 _BARE = "save the bare state dict: torch.save(model.state_dict(), path)"
 _AGAIN = "download or copy it again"
 
@@ -33,8 +35,8 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     """
     if path.suffix not in _SUFFIXES:
         raise _refused(path, f"a {path.suffix or 'suffix-less'} file", "give the weight file itself")
-    if not path.is_file():
-        came = "is a folder" if path.is_dir() else "does not exist"
+    if not os.path.isfile(path):  # unlike Path.is_file, no exception for names the file system cannot have
+        came = "is a folder" if os.path.isdir(path) else "does not exist"
         raise _refused(path, came, "check the path; `briges fetch` downloads the public files")
     if path.stat().st_size == 0:
         raise _refused(path, "is empty", _AGAIN)
@@ -47,6 +49,8 @@ def _read_safetensors(path: Path) -> object:
         return load_file(path)
     except OSError as error:
         raise _unreadable(path, error) from error
+    except MemoryError as error:
+        raise _too_large(path) from error
     except SafetensorError as error:
         raise _refused(path, f"is damaged, or no safetensors file: {error}", _AGAIN) from error
 
@@ -60,10 +64,14 @@ def _read_torch(path: Path) -> object:
             return torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
     except OSError as error:
         raise _unreadable(path, error) from error
+    except MemoryError as error:
+        raise _too_large(path) from error
     except Exception as error:  # damage ends in IndexError, struct.error, AssertionError...: there is no base class
         if foreign := _FOREIGN.search(str(error)):
             came = f"holds pickled code or objects, which are never run: {foreign[1] or foreign[2]}"
             raise _refused(path, came, _BARE) from error
+        if _NO_MEMORY.search(str(error)):
+            raise _too_large(path) from error
         raise _refused(path, f"is damaged, or no file of torch.save: {_first_line(error)}", _AGAIN) from error
 
 
@@ -96,6 +104,11 @@ def _first_line(error: Exception) -> str:
 
 def _unreadable(path: Path, error: OSError) -> CheckpointError:
     return _refused(path, f"cannot be read: {error.strerror or error}", "check its permissions and its disk")
+
+
+def _too_large(path: Path) -> CheckpointError:
+    cure = "end other programs or use a machine with more memory; weights without the optimizer's state need less"
+    return _refused(path, "does not fit into memory", cure)
 
 
 def _refused(path: Path, came: str, cure: str) -> CheckpointError:

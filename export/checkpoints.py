@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,8 @@ from briges.runtime.manifest import SourceFile, Weights
 
 Role = Literal["checkpoint", "depth-weights", "semantic-weights"]
 
+logger = logging.getLogger("briges")
+
 _LISTED = 12  # names shown of each kind of wrong key
 _TAU = "attn.tau_param"
 _TAU_FLOOR = 1e-6  # learnable temperatures are softplus(tau_param) + this; wodon326/SEEDepth
@@ -41,12 +44,12 @@ class WeightFiles:
 class LoadedWeights:
     """Weights in our key names, float32, complete for ``preset`` (refined by what the checkpoint turned out to be).
 
-    ``learned_temperatures``: (cross, self) of each gate, None where the checkpoint has none.
+    ``learned_temperatures``: (cross, self) of each gate, empty where the checkpoint has none.
     """
 
     preset: Preset
     state: dict[str, Tensor]
-    learned_temperatures: tuple[tuple[float, float], ...] | None
+    learned_temperatures: tuple[tuple[float, float], ...]
     origin: Weights
 
 
@@ -78,7 +81,8 @@ def load_weights(preset: Preset, files: WeightFiles) -> LoadedWeights:
     preset = dataclasses.replace(preset, aligner=found.aligner, gate_heads=found.gate_heads or preset.gate_heads)
     learned = _take_temperatures(state, found.layout)
     _check_keys(preset, state, files.checkpoint, found.layout)
-    origin = Weights(files=tuple(sources), random_seed=None, layout=found.layout, licence=preset.licence)
+    licence = preset.licence if source.known_as else f"your checkpoint's own, on top of {preset.licence}"
+    origin = Weights(files=tuple(sources), random_seed=None, layout=found.layout, licence=licence)
     return LoadedWeights(preset, _to_float32(state, files.checkpoint, found.layout), learned, origin)
 
 
@@ -96,6 +100,9 @@ def _read(path: Path, role: Role) -> tuple[dict[str, Tensor], SourceFile, Detect
             cure="choose one of those; `briges fetch` lists the public ones",
         )
     known = weight_by_sha256(sha256)
+    if known is None and found.part in ("depth", "semantic"):
+        # V1, V2 and fine-tuned files of one size have the same keys: the wrong one loads, and gives wrong depth.
+        logger.warning("%s is none of the public files by its checksum: make sure it fits the preset", path)
     source = SourceFile(role, path.name, sha256, known.name if known else None)
     return _rename(tensors, found, path), source, found
 
@@ -178,10 +185,10 @@ def _known(source: SourceFile) -> str:
     return f", the public file {source.known_as}" if source.known_as else ""
 
 
-def _take_temperatures(state: dict[str, Tensor], layout: Layout) -> tuple[tuple[float, float], ...] | None:
+def _take_temperatures(state: dict[str, Tensor], layout: Layout) -> tuple[tuple[float, float], ...]:
     """Remove the learned temperatures from ``state`` and evaluate them."""
     if not any(key.endswith(_TAU) for key in state):
-        return None
+        return ()
 
     def take(gate: int, block: str) -> float:
         name = f"gates.{gate}.{block}.{_TAU}"

@@ -10,7 +10,7 @@ import click
 from briges.export.presets import PRESETS
 from briges.runtime.errors import UsageError
 from briges.runtime.main import requires
-from briges.runtime.terminal import progress, warn
+from briges.runtime.terminal import progress, warn, warnings_shown
 
 if TYPE_CHECKING:
     from briges.export.checkpoints import WeightFiles
@@ -79,7 +79,7 @@ def export(
         preset, source, height, width, batch, input_dtype, temperature, _taps(taps), precision, not no_verify
     )
     folder = out or Path("build") / preset / "model"
-    with progress() as on_step:
+    with warnings_shown(), progress() as on_step:
         spec = export_model(request, folder, on_step)
     warn(spec)
     size = f"{spec.image.height_px}x{spec.image.width_px}"

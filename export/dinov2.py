@@ -10,29 +10,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from briges.export.attention import attend, merge_heads, split_heads
-from briges.export.layers import Mlp, layer_norm
+from briges.export.layers import Mlp, PatchEmbed, SelfAttention, layer_norm
 from briges.export.presets import GeometrySpec
 
 # Depth Anything resizes positions by a scale factor with this offset, not to a size. The two sample different places.
 INTERPOLATE_OFFSET = 0.1
-
-
-class SelfAttention(nn.Module):
-    """Multi-head self-attention with a packed qkv projection, [B, N, C] -> [B, N, C]."""
-
-    def __init__(self, width: int, heads: int) -> None:
-        super().__init__()
-        self.heads = heads
-        self.scale = (width // heads) ** -0.5
-        self.qkv = nn.Linear(width, 3 * width)
-        self.proj = nn.Linear(width, width)
-
-    def forward(self, tokens: Tensor, temperature: Tensor | None = None) -> Tensor:
-        """tokens: [B, N, C]; temperature: float32 [1] dividing the logits, or None for 1."""
-        query, key, value = (split_heads(part, self.heads) for part in self.qkv(tokens).chunk(3, dim=-1))
-        scale = self.scale if temperature is None else self.scale / temperature
-        return self.proj(merge_heads(attend(query * scale, key, value)))
 
 
 class LayerScale(nn.Module):
@@ -61,17 +43,6 @@ class Block(nn.Module):
     def forward(self, tokens: Tensor) -> Tensor:
         tokens = tokens + self.ls1(self.attn(self.norm1(tokens)))
         return tokens + self.ls2(self.mlp(self.norm2(tokens)))
-
-
-class PatchEmbed(nn.Module):
-    """Non-overlapping patches to tokens, [B, 3, H, W] -> [B, C, H/patch, W/patch]."""
-
-    def __init__(self, width: int, patch_px: int) -> None:
-        super().__init__()
-        self.proj = nn.Conv2d(3, width, kernel_size=patch_px, stride=patch_px)
-
-    def forward(self, image: Tensor) -> Tensor:
-        return self.proj(image)
 
 
 class DinoV2(nn.Module):

@@ -20,8 +20,7 @@ from pathlib import Path
 
 from briges.export.public_weights import PublicWeight
 from briges.runtime.errors import DownloadError, UsageError
-from briges.runtime.files import sha256_of
-from briges.runtime.files import translated as file_errorstranslated
+from briges.runtime.files import sha256_of, translated
 
 _CHUNK_BYTES = 1 << 18
 _TIMEOUT_S = 30.0  # of silence, not of the whole transfer
@@ -60,7 +59,7 @@ def fetch(
     url = _address(weight, base_url)
     path = (folder or cache_folder()) / weight.file_name
     part = path.with_name(f"{path.name}.part")
-    with file_errorstranslated(path):
+    with translated(path):
         if _is_whole(path, weight):  # before the lock, so that a read-only shared folder can be used
             return path
         path.parent.mkdir(parents=True, exist_ok=True)

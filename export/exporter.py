@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import gc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -14,11 +15,11 @@ from briges.export.assemble import AssembledModel, assemble, with_taps
 from briges.export.checkpoints import WeightFiles
 from briges.export.parity import check_parity, photograph_feeds, reference_depths
 from briges.export.presets import find_preset
-from briges.export.to_onnx import OPSET, ContractModel, example_inputs, image_inputs, write_onnx
+from briges.export.to_onnx import OPSET, ContractModel, image_inputs, write_onnx
 from briges.runtime import contracts
-from briges.runtime.errors import InvalidSizeError
+from briges.runtime.errors import ExportError, InvalidSizeError
 from briges.runtime.files import replacing_folder, sha256_of, write_text
-from briges.runtime.manifest import MODEL_SCHEMA, ModelSpec
+from briges.runtime.manifest import MODEL_SCHEMA, Gates, ModelSpec
 from briges.runtime.records import to_json
 
 _MAX_BATCH = 64
@@ -45,7 +46,7 @@ def export_model(request: ExportRequest, out: Path, on_step: Callable[[str], Non
 
     The folder appears only after the check passed. The check costs one PyTorch and one ONNX Runtime inference per
     photograph; the PyTorch model is released before ONNX Runtime loads its copy, so the two never add up in memory.
-    Raises CheckpointError, InvalidSizeError, UsageError, ExportError, OutputError.
+    Raises CheckpointError, InvalidSizeError, UsageError, ExportError, OutputError, BackendError.
     """
     preset = with_taps(find_preset(request.preset), request.taps)
     if not 1 <= request.batch <= _MAX_BATCH:
@@ -65,9 +66,10 @@ def export_model(request: ExportRequest, out: Path, on_step: Callable[[str], Non
         feeds = photograph_feeds(spec) if request.verify else []
         model = ContractModel(assembled.model).eval()
         del assembled
-        references = reference_depths(model, feeds, on_step)
-        on_step("tracing to ONNX")
-        write_onnx(model, example_inputs(spec), folder)
+        with _torch_errors():
+            references = reference_depths(model, feeds, on_step)
+            on_step("tracing to ONNX")
+            write_onnx(model, spec, folder)
         del model
         gc.collect()  # the traced program holds the weights in reference cycles
         if feeds:
@@ -77,6 +79,21 @@ def export_model(request: ExportRequest, out: Path, on_step: Callable[[str], Non
         spec = dataclasses.replace(spec, files={name: sha256_of(folder / name) for name in names})
         write_text(folder / contracts.SIDECAR_FILE, to_json(spec))
     return spec
+
+
+@contextlib.contextmanager
+def _torch_errors() -> Iterator[None]:
+    """Say as an ExportError what torch and its exporter refuse: mostly a size that does not fit into memory."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        raise ExportError(
+            subject="PyTorch",
+            came=reason,
+            expected="to run and trace the model in this machine's memory",
+            cure="export a smaller --height and --width, --batch or preset; if memory is not short, report this",
+        ) from error
 
 
 def _describe(request: ExportRequest, assembled: AssembledModel) -> ModelSpec:
@@ -92,6 +109,7 @@ def _describe(request: ExportRequest, assembled: AssembledModel) -> ModelSpec:
         batch=request.batch,
         taps=preset.geometry.taps,
         inputs=inputs,
+        gates=Gates(preset.gate_heads, preset.aligner) if preset.gated else None,
         temperature=assembled.temperature,
         weights=assembled.weights,
         parity=None,

@@ -12,8 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from briges.export.attention import attend, merge_heads, split_heads
-from briges.export.dinov2 import SelfAttention
-from briges.export.layers import Mlp, layer_norm
+from briges.export.layers import Mlp, SelfAttention, layer_norm
 from briges.export.presets import Aligner
 
 
@@ -48,6 +47,7 @@ class CrossBlock(nn.Module):
         self.mlp = Mlp(width)
 
     def forward(self, depth: Tensor, semantic: Tensor, temperature: Tensor | None) -> Tensor:
+        """depth [B, Nq, C], semantic [B, Nk, C] -> [B, Nq, C]; temperature: float32 [1], or None for 1."""
         depth = depth + self.attn(self.norm1_x(depth), self.norm1_y(semantic), temperature)
         return depth + self.mlp(self.norm2(depth))
 
@@ -63,6 +63,7 @@ class SelfBlock(nn.Module):
         self.mlp = Mlp(width)
 
     def forward(self, tokens: Tensor, temperature: Tensor | None) -> Tensor:
+        """[B, N, C] -> [B, N, C]; temperature: float32 [1], or None for 1."""
         tokens = tokens + self.attn(self.norm1(tokens), temperature)
         return tokens + self.mlp(self.norm2(tokens))
 

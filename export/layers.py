@@ -1,9 +1,10 @@
-"""The two layers that both encoders and the gates share."""
+"""The layers that the encoders and the gates share."""
 
 from __future__ import annotations
 
 from torch import Tensor, nn
 
+from briges.export.attention import attend, merge_heads, split_heads
 from briges.export.presets import LAYER_NORM_EPS, MLP_RATIO
 
 
@@ -23,3 +24,31 @@ class Mlp(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         return self.fc2(self.act(self.fc1(tokens)))
+
+
+class SelfAttention(nn.Module):
+    """Multi-head self-attention with a packed qkv projection, [B, N, C] -> [B, N, C]."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.scale = (width // heads) ** -0.5
+        self.qkv = nn.Linear(width, 3 * width)
+        self.proj = nn.Linear(width, width)
+
+    def forward(self, tokens: Tensor, temperature: Tensor | None = None) -> Tensor:
+        """tokens: [B, N, C]; temperature: float32 [1] dividing the logits, or None for 1."""
+        query, key, value = (split_heads(part, self.heads) for part in self.qkv(tokens).chunk(3, dim=-1))
+        scale = self.scale if temperature is None else self.scale / temperature
+        return self.proj(merge_heads(attend(query * scale, key, value)))
+
+
+class PatchEmbed(nn.Module):
+    """Non-overlapping patches to tokens, [B, 3, H, W] -> [B, C, H/patch, W/patch]."""
+
+    def __init__(self, width: int, patch_px: int) -> None:
+        super().__init__()
+        self.proj = nn.Conv2d(3, width, kernel_size=patch_px, stride=patch_px)
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.proj(image)

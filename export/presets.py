@@ -10,12 +10,11 @@ wodon326/BriGeS_v2_base (V1) and wodon326/Efficient_BriGeS (V2) behind arXiv 250
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 from typing import Literal
 
 from briges.runtime.contracts import PATCH_PX
-from briges.runtime.errors import UnknownNameError
+from briges.runtime.errors import unknown_name
 
 # Per-channel RGB statistics in units of 0..255. Depth Anything states them as fractions of 255, SAM as here: the same
 # numbers, so one pair serves both encoders.
@@ -154,16 +153,7 @@ PRESETS: dict[str, Preset] = {
 
 
 def find_preset(name: str) -> Preset:
-    """Return the preset called ``name``.
-
-    Raises UnknownNameError naming the nearest preset; nothing is ever silently corrected.
-    """
-    if name in PRESETS:
-        return PRESETS[name]
-    near = difflib.get_close_matches(name, PRESETS, n=1, cutoff=0.4)
-    raise UnknownNameError(
-        subject="preset",
-        came=repr(name),
-        expected=f"one of {', '.join(PRESETS)}",
-        cure=f"did you mean {near[0]!r}?" if near else "pick a name from the list",
-    )
+    """Return the preset called ``name``. Raises UnknownNameError naming the nearest preset."""
+    if name not in PRESETS:
+        raise unknown_name("preset", name, PRESETS)
+    return PRESETS[name]

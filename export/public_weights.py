@@ -8,12 +8,11 @@ Imports nothing but the standard library and the preset table, so that the comma
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 from typing import Literal
 
-from briges.export.presets import APACHE, NON_COMMERCIAL
-from briges.runtime.errors import UnknownNameError
+from briges.export.presets import APACHE, PRESETS
+from briges.runtime.errors import unknown_name
 
 
 @dataclass(frozen=True)
@@ -64,7 +63,7 @@ def _v1(size: str, size_bytes: int, sha256: str) -> PublicWeight:
 def _v2(size: str, size_bytes: int, sha256: str) -> PublicWeight:
     file_name = f"depth_anything_v2_vit{size}.pth"
     url, origin = f"{_V2_URL.format(size=_V2_SIZES[size])}/{file_name}", "Depth Anything V2"
-    licence = APACHE if size == "s" else NON_COMMERCIAL
+    licence = PRESETS[f"depth-anything-v2-{size}"].licence
     return PublicWeight(f"depth-anything-v2-{size}", file_name, size_bytes, sha256, licence, url, origin, "depth")
 
 
@@ -120,19 +119,10 @@ _REFUSED_BY_SHA256 = {refused.sha256: refused for refused in REFUSED_WEIGHTS}
 
 
 def find_weight(name: str) -> PublicWeight:
-    """Return the public weight file called ``name``.
-
-    Raises UnknownNameError naming the nearest file; nothing is ever silently corrected.
-    """
-    if name in PUBLIC_WEIGHTS:
-        return PUBLIC_WEIGHTS[name]
-    near = difflib.get_close_matches(name, PUBLIC_WEIGHTS, n=1, cutoff=0.4)
-    raise UnknownNameError(
-        subject="public weights",
-        came=repr(name),
-        expected=f"one of {', '.join(PUBLIC_WEIGHTS)}",
-        cure=f"did you mean {near[0]!r}?" if near else "pick a name from the list",
-    )
+    """Return the public weight file called ``name``. Raises UnknownNameError naming the nearest file."""
+    if name not in PUBLIC_WEIGHTS:
+        raise unknown_name("public weights", name, PUBLIC_WEIGHTS)
+    return PUBLIC_WEIGHTS[name]
 
 
 def weight_by_sha256(sha256: str) -> PublicWeight | None:
@@ -143,7 +133,7 @@ def weight_by_sha256(sha256: str) -> PublicWeight | None:
 def refused_reason(sha256: str) -> str | None:
     """Say why the file with that hexadecimal checksum must not be used, starting with its name; None if nothing does.
 
-    A checkpoint loader asks this before it reads a key: the refused files would load without complaint.
+    Their keys and shapes are those of usable files, so they would load without complaint.
     """
     refused = _REFUSED_BY_SHA256.get(sha256.lower())
     return f"{refused.file_name} {refused.reason}" if refused else None

@@ -18,7 +18,7 @@ _TABLE_STD = {"pos_embed": 0.2, "cls_token": 0.2, "rel_pos_h": 0.05, "rel_pos_w"
 
 @torch.no_grad()
 def randomise(model: nn.Module, seed: int) -> None:
-    """Fill every parameter of ``model`` in place; the same seed gives the same weights on every machine and layout."""
+    """Fill every parameter of ``model`` in place; the same seed gives the same weights with the same torch."""
     generator = torch.Generator().manual_seed(seed)
     for name, parameter in model.named_parameters():
         parameter.copy_(_draw(name, parameter.shape, generator))

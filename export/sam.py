@@ -11,8 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from briges.export.attention import attend, merge_heads, split_heads
-from briges.export.dinov2 import PatchEmbed
-from briges.export.layers import Mlp, layer_norm
+from briges.export.layers import Mlp, PatchEmbed, layer_norm
 from briges.export.presets import SemanticSpec
 
 
@@ -50,12 +49,12 @@ class RelativeAttention(nn.Module):
     def _bias(self, query: Tensor) -> Tensor:
         """The relative terms [B, heads, N, N], N = side*side. They use the *unscaled* query: so SAM was trained."""
         batch, heads, count, head_dim = query.shape
-        grid = query.reshape(batch, heads, self.side, self.side, head_dim)
+        grid = query.reshape(batch, heads, self.side, self.side, head_dim)  # [B, heads, N, d] -> [B, heads, h, w, d]
         # A query's row picks its row table, its column the column table; both are small batched products.
         by_row = grid @ self.rel_rows.transpose(1, 2)  # [B, heads, h, w, key row]
         by_col = (grid.transpose(2, 3) @ self.rel_cols.transpose(1, 2)).transpose(2, 3)  # [B, heads, h, w, key col]
         bias = by_row[..., :, None] + by_col[..., None, :]  # [B, heads, h, w, key row, key col]
-        return bias.reshape(batch, heads, count, count)
+        return bias.reshape(batch, heads, count, count)  # rows and columns of query and key flattened
 
 
 class SamBlock(nn.Module):
@@ -70,6 +69,7 @@ class SamBlock(nn.Module):
         self.mlp = Mlp(spec.width)
 
     def forward(self, tokens: Tensor) -> Tensor:
+        """[B, grid, grid, C] -> [B, grid, grid, C]."""
         normed = self.norm1(tokens)
         attended = self._windowed(normed) if self.window else self._global(normed)
         tokens = tokens + attended
@@ -77,8 +77,8 @@ class SamBlock(nn.Module):
 
     def _global(self, tokens: Tensor) -> Tensor:
         batch, rows, cols, width = tokens.shape
-        attended = self.attn(tokens.reshape(batch, rows * cols, width))
-        return attended.reshape(batch, rows, cols, width)
+        attended = self.attn(tokens.reshape(batch, rows * cols, width))  # [B, rows, cols, C] -> [B, N, C]
+        return attended.reshape(batch, rows, cols, width)  # and back
 
     def _windowed(self, tokens: Tensor) -> Tensor:
         batch, rows, cols, width = tokens.shape
@@ -86,8 +86,10 @@ class SamBlock(nn.Module):
         # Zero tokens fill the last windows and are attended to like any other: masking them changes the features.
         padded = F.pad(tokens, (0, 0, 0, -cols % side, 0, -rows % side))
         down, across = padded.shape[1] // side, padded.shape[2] // side
+        # [B, down*side, across*side, C] -> [B, down, across, side, side, C] -> one sequence per window
         windows = padded.reshape(batch, down, side, across, side, width).transpose(2, 3)
         attended = self.attn(windows.reshape(batch * down * across, side * side, width))
+        # and back: [B*windows, side*side, C] -> [B, down*side, across*side, C], cut to [B, rows, cols, C]
         merged = attended.reshape(batch, down, across, side, side, width).transpose(2, 3)
         return merged.reshape(batch, down * side, across * side, width)[:, :rows, :cols]
 

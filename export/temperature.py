@@ -10,8 +10,8 @@ from briges.runtime.manifest import Temperature
 _SITES = ("cross", "self")
 
 
-def parse_temperature(text: str, *, gated: bool, learned: bool = False) -> Temperature:
-    """Read "3.0", "cross=3,self=1" or "dynamic". ``learned``: the checkpoint brings its own, folded in first.
+def parse_temperature(text: str, *, gated: bool) -> Temperature:
+    """Read "3.0", "cross=3,self=1" or "dynamic".
 
     Raises UsageError for anything else, for a temperature <= 0, and for any but 1 where there are no gates.
     """
@@ -24,8 +24,8 @@ def parse_temperature(text: str, *, gated: bool, learned: bool = False) -> Tempe
                 expected="no temperature: it divides the gates' attention logits and nothing else",
                 cure="leave it out, or choose a briges-* preset",
             )
-        return Temperature("none", 1.0, 1.0, False)
-    return Temperature("dynamic" if text == "dynamic" else "folded", cross, self_attention, learned)
+        return Temperature("none", 1.0, 1.0, learned=())
+    return Temperature("dynamic" if text == "dynamic" else "folded", cross, self_attention, learned=())
 
 
 def _numbers(text: str) -> tuple[float, float]:

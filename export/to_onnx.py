@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import json
 import logging
 import warnings
 from collections.abc import Iterator
@@ -69,8 +71,12 @@ def example_inputs(spec: ModelSpec) -> dict[str, Tensor]:
     return examples
 
 
-def write_onnx(model: ContractModel, examples: dict[str, Tensor], folder: Path) -> None:
-    """Trace ``model`` at the fixed shapes of ``examples`` and write graph and weights into ``folder``."""
+def write_onnx(model: ContractModel, spec: ModelSpec, folder: Path) -> None:
+    """Trace ``model`` at the fixed shapes of ``spec`` and write graph and weights into ``folder``.
+
+    The graph's metadata repeats what a lost sidecar would hide: ``briges.preset`` and ``briges.temperature`` (JSON).
+    """
+    examples = example_inputs(spec)
     with _quiet_exporter():
         program = torch.onnx.export(
             model,
@@ -83,6 +89,8 @@ def write_onnx(model: ContractModel, examples: dict[str, Tensor], folder: Path) 
         )
         assert program is not None
         _forget_origins(program.model)
+        program.model.metadata_props["briges.preset"] = spec.preset
+        program.model.metadata_props["briges.temperature"] = json.dumps(dataclasses.asdict(spec.temperature))
         program.save(folder / contracts.MODEL_FILE, external_data=True)
 
 

@@ -11,8 +11,8 @@ from briges.runtime.main import requires
 from briges.runtime.postprocess import COLORMAPS
 
 if TYPE_CHECKING:
+    from briges.runtime.backend import Provider
     from briges.runtime.infer import Save
-    from briges.runtime.onnx_backend import Provider
     from briges.runtime.preprocess import Fit
 
 _SAVE = ("png16", "npy", "color")

@@ -18,6 +18,9 @@ Each one says what it is about, what came, what was expected, and the cure.
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
 
 class BrigesError(Exception):
     """Base of all errors above. ``exit_code`` is what the command line returns."""
@@ -46,6 +49,18 @@ class UsageError(BrigesError):
 
 class UnknownNameError(UsageError):
     """A name that does not exist."""
+
+
+def unknown_name(subject: str, name: str, known: Iterable[str]) -> UnknownNameError:
+    """The error for a name that is not among ``known``: it suggests the nearest, and never corrects silently."""
+    names = list(known)
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.4)
+    return UnknownNameError(
+        subject=subject,
+        came=repr(name),
+        expected=f"one of {', '.join(names)}",
+        cure=f"did you mean {near[0]!r}?" if near else "pick a name from the list",
+    )
 
 
 class InvalidSizeError(UsageError):

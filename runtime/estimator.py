@@ -11,14 +11,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from briges.runtime import contracts
-from briges.runtime.errors import BackendError, ImageError, UsageError
+from briges.runtime.backend import Backend, Provider, open_backend
+from briges.runtime.errors import BackendError, ImageError, UsageError, unknown_name
 from briges.runtime.manifest import Manifest, notices, read_manifest
-from briges.runtime.onnx_backend import Backend, OnnxBackend, Provider
 from briges.runtime.postprocess import restore_size
 from briges.runtime.preprocess import Fit, Placement, check_image, fill_depth_input, fill_semantic_input, place
 
@@ -41,7 +42,7 @@ class Timings:
         return self.preprocess_ms + self.inference_ms + self.postprocess_ms
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class DepthResult:
     """``depth``: float32 [height, width] of the given image, relative inverse depth: >= 0, larger is nearer, scale and
     shift unknown. ``notices``: what must be known before the depth is believed, such as random weights; usually empty.
@@ -75,8 +76,13 @@ class DepthEstimator:
         provider: where ONNX Runtime runs, "auto" takes CUDA if it works. fit: how an image whose aspect is not the
         engine's is placed, see ``briges.runtime.preprocess.place``. threads: CPU threads per inference, None for all.
         Raises BundleError if a file is missing, foreign or altered, BackendError if the engine cannot run here,
-        MissingExtraError if its library is not installed.
+        MissingExtraError if its library is not installed, UsageError for an option that does not exist.
         """
+        for subject, value, kind in (("fit", fit, Fit), ("provider", provider, Provider)):
+            if value not in get_args(kind):
+                raise unknown_name(subject, value, get_args(kind))
+        if threads is not None and threads < 1:
+            raise UsageError(subject="threads", came=str(threads), expected="1 or more", cure="None uses every core")
         self.path = Path(bundle)
         self.manifest: Manifest = read_manifest(self.path)
         self.fit: Fit = fit
@@ -84,9 +90,7 @@ class DepthEstimator:
         for notice in self.notices:
             logger.warning("%s: %s", self.path, notice)
         self._lock = threading.Lock()
-        self._backend: Backend | None = OnnxBackend(
-            self.path / self.manifest.engine, self.manifest.model, provider, threads
-        )
+        self._backend: Backend | None = open_backend(self.path, self.manifest, provider, threads)
         self.backend_name = self._backend.name
 
     def __enter__(self) -> DepthEstimator:
@@ -185,7 +189,10 @@ class DepthEstimator:
             # Judged as the float32 it becomes: 1e-50 would be a division by zero inside the engine.
             if not _FLOAT32_MIN <= value <= _FLOAT32_MAX:
                 raise UsageError(
-                    subject="temperature", came=str(value), expected="a number above 0", cure="1.0 is as trained"
+                    subject="temperature",
+                    came=str(value),
+                    expected="a number above 0 that float32 holds in full",
+                    cure="1.0 is as trained",
                 )
             backend.inputs[contracts.TEMPERATURE][0] = value
         elif temperature is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 import warnings
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from briges.runtime import contracts
 from briges.runtime.errors import ImageError
-from briges.runtime.preprocess import check_size
+from briges.runtime.preprocess import check_image_size
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -49,19 +50,21 @@ def read_image(path: Path) -> NDArray[np.uint8]:
     size is checked before the pixels are decoded.
     """
     subject = f"image {path}"
-    _check_file(path, subject)
+    with _decoder_errors(subject):
+        _check_file(path, subject)
     with _pillow(), _decoder_errors(subject), _open(path) as image:
-        check_size(image.width, image.height, subject)
+        check_image_size(image.height, image.width, subject)
         image.load()
         return np.ascontiguousarray(_to_rgb(_upright(image)))
 
 
 def _check_file(path: Path, subject: str) -> None:
-    if path.is_dir():
+    # Not the methods of Path: they raise where the name is too long or a folder may not be searched.
+    if os.path.isdir(path):
         came, cure = "is a folder", "name a file; `briges infer` also takes folders"
-    elif not path.exists():
+    elif not os.path.exists(path):
         came, cure = "does not exist", "check the path"
-    elif path.is_file() and path.stat().st_size == 0:
+    elif os.path.isfile(path) and os.path.getsize(path) == 0:
         came, cure = "is empty (0 bytes)", "copy or download it again"
     else:
         return
@@ -74,7 +77,7 @@ def _pillow() -> Iterator[None]:
     from PIL import Image
 
     with _pillow_lock, warnings.catch_warnings():
-        # About metadata we do not use, and about sizes, which check_size judges.
+        # About metadata we do not use, and about sizes, which check_image_size judges.
         warnings.simplefilter("ignore")
         limit_px = Image.MAX_IMAGE_PIXELS
         Image.MAX_IMAGE_PIXELS = contracts.MAX_SIDE_PX**2

@@ -7,6 +7,7 @@ every field.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,14 +55,22 @@ class ImageInput:
 class Temperature:
     """Divisors of the gates' attention logits: folded into the weights, or an input of the graph.
 
-    ``cross`` and ``self_attention`` are what was folded, 1.0 when dynamic. ``learned`` says that the checkpoint's own
-    learned temperatures were folded in first.
+    ``cross`` and ``self_attention`` are what was folded, 1.0 when dynamic. ``learned`` has the (cross, self) that the
+    checkpoint itself had learned for each gate, which are always folded, in addition; it is empty if there are none.
     """
 
     mode: Literal["folded", "dynamic", "none"]
     cross: float
     self_attention: float
-    learned: bool
+    learned: tuple[tuple[float, ...], ...]
+
+
+@dataclass(frozen=True)
+class Gates:
+    """The Bridging Gates as exported: variants of a preset differ here, and state dicts do not record the heads."""
+
+    heads: int
+    aligner: Literal["pool", "conv"]
 
 
 @dataclass(frozen=True)
@@ -108,6 +117,7 @@ class ModelSpec:
     batch: int
     taps: tuple[int, ...]
     inputs: tuple[ImageInput, ...]
+    gates: Gates | None  # None for presets without
     temperature: Temperature
     weights: Weights
     parity: Parity | None
@@ -155,19 +165,21 @@ class Manifest:
 
 
 def _require_plain_names(names: Iterable[str]) -> None:
-    # A path here would have files outside the folder read, linked into a bundle, or overwritten.
+    # A path here would have files outside the folder read, copied into a bundle, or overwritten.
     for name in names:
         if Path(name).name != name or name in ("", ".", ".."):
             raise ValueError(f"{name!r} is not a plain file name")
 
 
 def notices(model: ModelSpec) -> tuple[str, ...]:
-    """What every user of this model must be told at every inference; empty for a checked model with real weights."""
+    """What every user of this model must be told at every inference; empty for checked weights free to use."""
     told = []
     if model.weights.random_seed is not None:
         told.append(
             f"RANDOM WEIGHTS (seed {model.weights.random_seed}): latency is representative, the depth is meaningless"
         )
+    if "-NC-" in model.weights.licence:
+        told.append(f"NO COMMERCIAL USE of these weights: {model.weights.licence}")
     if model.parity is None:
         told.append("UNVERIFIED: this model was exported with --no-verify and never compared with PyTorch")
     return tuple(told)
@@ -198,8 +210,8 @@ def read_manifest(folder: Path) -> Manifest:
 
 def _read(path: Path, kind: type[Record], schema: int, what: str, remake: str) -> Record:
     subject = f"{what} {path.parent}"
-    if not path.is_file():
-        came = f"has no {path.name}" if path.parent.is_dir() else "is not a folder"
+    if not os.path.isfile(path):  # unlike Path.is_file, no exception for names the file system cannot have
+        came = f"has no {path.name}" if os.path.isdir(path.parent) else "is not a folder"
         raise BundleError(subject=subject, came=came, expected=f"a folder holding {path.name}", cure=remake)
     try:
         raw = parse_json(path.read_bytes())
@@ -222,7 +234,7 @@ def _check_files(folder: Path, expected: Iterable[tuple[str, str]], what: str, r
     for name, sha256 in expected:
         path = folder / name
         try:
-            if not path.is_file():
+            if not os.path.isfile(path):
                 came = f"the file {name} is missing"
             elif (found := sha256_of(path)) != sha256:
                 came = f"{name} has sha256 {found[:12]}…, recorded was {sha256[:12]}…"

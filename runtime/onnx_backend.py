@@ -4,36 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from briges.runtime import contracts
+from briges.runtime.backend import Provider
 from briges.runtime.errors import BackendError, MissingExtraError
 from briges.runtime.manifest import ModelSpec
 
-Provider = Literal["auto", "cpu", "cuda"]
-
 _ERRORS_ONLY = 3
-
-
-class Backend(Protocol):
-    """What the estimator needs of an engine.
-
-    ``inputs`` maps tensor names to the arrays ``run`` reads, ``output`` is the float32 [B, 1, H, W] array it fills.
-    Both live as long as the backend: nothing is allocated per frame, and an output is overwritten by the next run.
-    """
-
-    name: str
-    inputs: dict[str, NDArray[Any]]
-    output: NDArray[np.float32]
-
-    def run(self) -> None:
-        """Fill ``output`` from ``inputs``. Raises BackendError."""
-
-    def close(self) -> None:
-        """Release the engine; ``run`` must not be called any more."""
 
 
 class OnnxBackend:
@@ -52,8 +32,8 @@ class OnnxBackend:
             ) from error
         options = onnxruntime.SessionOptions()
         options.log_severity_level = _ERRORS_ONLY
-        # The planned pattern is allocated beside the arena of the first run: on ViT-B it doubled the activations from
-        # 3.1 to 6.2 GB and was no faster.
+        # The planned pattern is allocated beside the arena of the first run: on briges-v2-b at 518x518 it doubled the
+        # activations from 3.1 to 6.2 GB and was no faster (ONNX Runtime 1.31.1, two CPU cores).
         options.enable_mem_pattern = False
         if threads is not None:
             options.intra_op_num_threads = threads
@@ -83,8 +63,7 @@ class OnnxBackend:
         self.inputs = {name: np.zeros(shape, dtype) for name, (dtype, shape) in inputs.items()}
         if contracts.TEMPERATURE in inputs:
             self.inputs[contracts.TEMPERATURE][:] = 1.0
-        # Poisoned, so that an output the engine did not write can never pass for depth.
-        self.output = np.full(output, np.nan, np.float32)
+        self.output = np.empty(output, np.float32)
         self._binding = self._session.io_binding()
         out = self.output
         self._binding.bind_output(contracts.DEPTH, "cpu", 0, out.dtype.type, out.shape, out.ctypes.data)
@@ -95,6 +74,7 @@ class OnnxBackend:
             # Bound anew each time: on CUDA it is the binding, not the run, that copies the input to the device.
             for name, array in self.inputs.items():
                 self._binding.bind_input(name, "cpu", 0, array.dtype.type, array.shape, array.ctypes.data)
+            self.output.fill(np.nan)  # so that an output the engine did not write can never pass for depth
             self._session.run_with_iobinding(self._binding)
             self._binding.synchronize_outputs()
         except Exception as error:

@@ -51,10 +51,10 @@ def check_image(image: NDArray[np.uint8]) -> None:
             expected="a uint8 NumPy array [height, width, 3], RGB",
             cure="convert it first; `briges infer` does so for every common file type",
         )
-    check_size(image.shape[1], image.shape[0], "image")
+    check_image_size(image.shape[0], image.shape[1], "image")
 
 
-def check_size(width: int, height: int, subject: str) -> None:
+def check_image_size(height: int, width: int, subject: str) -> None:
     """Refuse an image or video of unusable size, in pixels, before anything is decoded. Raises ImageError."""
     shorter, longer = sorted((height, width))
     if shorter < contracts.MIN_SIDE_PX or longer > contracts.MAX_SIDE_PX or longer > contracts.MAX_ASPECT * shorter:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from briges.runtime.errors import ImageError, OutputError
 from briges.runtime.files import replacing
-from briges.runtime.preprocess import check_size
+from briges.runtime.preprocess import check_image_size
 
 logger = logging.getLogger("briges")
 
@@ -53,8 +53,8 @@ def open_video(path: Path) -> Iterator[Video]:
     import cv2
 
     subject = f"video {path}"
-    if not path.is_file():
-        came = "is a folder" if path.is_dir() else "does not exist"
+    if not os.path.isfile(path):  # unlike Path.is_file, no exception for names the file system cannot have
+        came = "is a folder" if os.path.isdir(path) else "does not exist"
         raise ImageError(subject=subject, came=came, expected="a video file", cure="check the path")
     with _quiet_opencv():
         capture = cv2.VideoCapture(str(path))
@@ -62,7 +62,7 @@ def open_video(path: Path) -> Iterator[Video]:
             if not capture.isOpened():
                 raise _unreadable(subject, "cannot be opened")
             width, height = (int(capture.get(key)) for key in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
-            check_size(width, height, subject)
+            check_image_size(height, width, subject)
             fps, count = capture.get(cv2.CAP_PROP_FPS), capture.get(cv2.CAP_PROP_FRAME_COUNT)
             stated = int(count) if math.isfinite(count) and count >= 1 else None
             fps = fps if 0 < fps <= _MAX_FPS else _DEFAULT_FPS

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
-import resource
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -20,14 +21,19 @@ pytestmark = pytest.mark.slow
 
 
 def _briges(*arguments: str | Path) -> tuple[str, float, int]:
-    """Output, seconds and the largest resident set of any child so far, in bytes."""
-    started = time.monotonic()
-    done = subprocess.run([BRIGES, *arguments], capture_output=True, text=True, check=False)
-    seconds = time.monotonic() - started
-    assert done.returncode == 0, done.stderr
-    peak_bytes = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
-    print(f"briges {arguments[0]}: {seconds:.0f} s, peak {peak_bytes / GIB:.2f} GiB\n{done.stdout}")
-    return done.stdout, seconds, peak_bytes
+    """Output, seconds and the largest resident set of the command in bytes, as the kernel counted it."""
+    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+        started = time.monotonic()
+        process = subprocess.Popen([BRIGES, *arguments], stdout=out, stderr=err)
+        _, status, usage = os.wait4(process.pid, 0)
+        seconds = time.monotonic() - started
+        process.returncode = os.waitstatus_to_exitcode(status)
+        out.seek(0)
+        err.seek(0)
+        told, peak_bytes = out.read(), usage.ru_maxrss * 1024
+        print(f"briges {arguments[0]}: {seconds:.0f} s, peak {peak_bytes / GIB:.2f} GiB\n{told}")
+        assert process.returncode == 0, err.read()
+    return told, seconds, peak_bytes
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from briges.export.public_weights import PUBLIC_WEIGHTS
+
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BIN = Path(sys.executable).parent
@@ -76,3 +78,20 @@ def test_links_and_pictures_point_at_files() -> None:
     assert any(name.endswith((".jpg", ".png")) for name in local)
     for name in local:
         assert (ROOT / name).exists(), name
+
+
+def test_weight_files_that_commands_name_are_ones_that_a_fetch_before_them_wrote() -> None:
+    console = "\n".join(_blocks("console"))
+    fetched = {
+        f"{folder}/{PUBLIC_WEIGHTS[name].file_name}"
+        for names, folder in re.findall(r"briges fetch (.+) --out (\S+)", console)
+        for name in names.split()
+    }
+    named = set(re.findall(r"(?:CHECKPOINT|_WEIGHTS)=(weights/\S+)", console))
+    assert named
+    assert named <= fetched
+
+
+def test_no_figure_is_missing() -> None:
+    assert "FIGURES" not in README
+    assert "TODO" not in README

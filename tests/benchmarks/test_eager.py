@@ -16,7 +16,7 @@ from briges.runtime.main import main
 
 def test_the_ratio_is_of_medians() -> None:
     result = EagerComparison(
-        onnxruntime_ms=(10.0, 12.0, 99.0), eager_ms=(36.0, 30.0, 500.0), threads=2, relative_error=0
+        onnxruntime_ms=(10.0, 12.0, 99.0), eager_ms=(36.0, 30.0, 500.0), relative_error=0, conditions=""
     )
     assert result.ratio == 3.0
 

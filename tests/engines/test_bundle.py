@@ -135,14 +135,22 @@ def test_a_foreign_folder_is_refused_and_untouched(model, tmp_path):
 
 def test_a_new_bundle_replaces_an_old_one_whole(model, tmp_path):
     out = tmp_path / "engine"
-    build_onnxruntime_bundle(write_model_folder(tmp_path / "first", b"first graph"), out)
-    (out / "leftover").write_text("of the old one")
-    old = read_manifest(out)
+    old = build_onnxruntime_bundle(write_model_folder(tmp_path / "first", b"first graph"), out)
+    edit_json(out / "manifest.json", files=json.loads((out / "manifest.json").read_text())["files"] | {"old.plan": {}})
+    (out / "old.plan").write_text("of the old one")
     build_onnxruntime_bundle(model, out)
     assert read_manifest(out).files["model.onnx"] != old.files["model.onnx"]
     assert files_of(out) == BUNDLE_FILES
     assert files_of(tmp_path) == ["engine", "first", "model"]
     assert (tmp_path / "first" / "model.onnx").read_bytes() == b"first graph"
+
+
+def test_files_that_somebody_put_into_a_bundle_are_kept(model, tmp_path):
+    build_onnxruntime_bundle(model, tmp_path / "engine")
+    (tmp_path / "engine" / "notes.txt").write_text("mine")
+    with pytest.raises(OutputError, match=r"holds other files than this tool wrote, such as notes\.txt"):
+        build_onnxruntime_bundle(model, tmp_path / "engine")
+    assert (tmp_path / "engine" / "notes.txt").read_text() == "mine"
 
 
 # Builds, but stops for a minute after the first file has been put into the bundle.

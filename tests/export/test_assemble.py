@@ -13,7 +13,7 @@ from support.parity import CLEARLY_DIFFERENT, TIGHT, assert_parity, assert_varie
 from support.seeded import noise
 from torch import Tensor
 
-from briges.export.assemble import AssembledModel, assemble, check_size, with_taps
+from briges.export.assemble import AssembledModel, assemble, check_network_size, with_taps
 from briges.export.checkpoints import WeightFiles
 from briges.export.model import DepthModel
 from briges.export.presets import find_preset
@@ -54,7 +54,7 @@ def checkpoint_path(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("size", [(28, 28), (518, 518), (518, 686), (4088, 28)])
 def test_a_size_of_whole_patches_is_accepted(size):
-    check_size(*size)
+    check_network_size(*size)
 
 
 @pytest.mark.parametrize(
@@ -72,13 +72,13 @@ def test_a_size_of_whole_patches_is_accepted(size):
 )
 def test_any_other_size_is_refused_and_names_the_nearest(size, nearest):
     with pytest.raises(InvalidSizeError) as caught:
-        check_size(*size)
+        check_network_size(*size)
     assert caught.value.came == f"{size[0]}x{size[1]} (height x width)"
     assert caught.value.expected == "multiples of 14 from 28 to 4088"
     assert caught.value.cure == nearest
     assert caught.value.exit_code == 2
     side = int(nearest.split()[1])
-    check_size(side, side)  # the suggestion works
+    check_network_size(side, side)  # the suggestion works
 
 
 @pytest.mark.parametrize("size", [(28, 28), (28, 84), (98, 42)])
@@ -151,7 +151,11 @@ def test_a_checkpoint_gives_what_its_weights_give(checkpoint_path):
     made = assembled(WeightFiles(checkpoint_path))
     assert torch.equal(made.model(*images()), assembled(0).model(*images()))
     assert [source.name for source in made.weights.files] == ["BriGeS.pth"]
-    assert (made.weights.random_seed, made.weights.layout, made.weights.licence) == (None, "v2", SMALL.licence)
+    assert (made.weights.random_seed, made.weights.layout, made.weights.licence) == (
+        None,
+        "v2",
+        "your checkpoint's own, on top of Apache-2.0",
+    )
 
 
 def test_weights_stored_as_float16_run_as_float32(tmp_path):
@@ -168,7 +172,7 @@ def test_an_ungated_model_needs_no_semantic_image(tmp_path):
     preset = dataclasses.replace(SMALL, semantic=None)
     path = save(depth_anything_file(preset, weights_of(preset)), tmp_path / "depth.pth")
     made = assemble(preset, WeightFiles(path), height_px=42, width_px=56, temperature="1.0")
-    assert made.temperature == Temperature("none", 1.0, 1.0, learned=False)
+    assert made.temperature == Temperature("none", 1.0, 1.0, learned=())
     assert_varies(made.model(images()[0]))
     with pytest.raises(UsageError, match="for a preset without Bridging Gates"):
         assemble(preset, WeightFiles(path), height_px=42, width_px=56, temperature="3.0")
@@ -179,7 +183,7 @@ def test_an_ungated_model_needs_no_semantic_image(tmp_path):
 
 def test_a_folded_temperature_equals_the_input_it_replaces():
     made = assembled(temperature="3.0")
-    assert made.temperature == Temperature("folded", 3.0, 3.0, learned=False)
+    assert made.temperature == Temperature("folded", 3.0, 3.0, learned=())
     dynamic = assembled(temperature="dynamic").model
     assert_parity(made.model(*images()), dynamic(*images(), torch.tensor([3.0])), TIGHT)
     assert relative_error(made.model(*images()), dynamic(*images(), torch.tensor([1.0]))) > CLEARLY_DIFFERENT
@@ -207,7 +211,8 @@ def learned_pairs() -> Pairs:
 
 def test_learned_temperatures_are_folded_gate_by_gate(learned_path):
     made = assembled(WeightFiles(learned_path))
-    assert made.temperature == Temperature("folded", 1.0, 1.0, learned=True)
+    assert made.temperature == Temperature("folded", 1.0, 1.0, made.temperature.learned)
+    assert made.temperature.learned == tuple(pytest.approx(pair) for pair in learned_pairs())
     plain = assembled(0).model
     assert_parity(made.model(*images()), run_with_temperatures(plain, learned_pairs()), TIGHT)
     swapped = [pair[::-1] for pair in learned_pairs()]
@@ -216,14 +221,16 @@ def test_learned_temperatures_are_folded_gate_by_gate(learned_path):
 
 def test_an_asked_temperature_multiplies_the_learned_ones(learned_path):
     made = assembled(WeightFiles(learned_path), temperature="cross=3,self=2")
-    assert made.temperature == Temperature("folded", 3.0, 2.0, learned=True)
+    assert made.temperature == Temperature("folded", 3.0, 2.0, made.temperature.learned)
+    assert made.temperature.learned == tuple(pytest.approx(pair) for pair in learned_pairs())
     pairs = [(3 * cross, 2 * own) for cross, own in learned_pairs()]
     assert_parity(made.model(*images()), run_with_temperatures(assembled(0).model, pairs), TIGHT)
 
 
 def test_a_dynamic_temperature_multiplies_the_learned_ones(learned_path):
     made = assembled(WeightFiles(learned_path), temperature="dynamic")
-    assert made.temperature == Temperature("dynamic", 1.0, 1.0, learned=True)
+    assert made.temperature == Temperature("dynamic", 1.0, 1.0, made.temperature.learned)
+    assert made.temperature.learned == tuple(pytest.approx(pair) for pair in learned_pairs())
     pairs = [(3 * cross, 3 * own) for cross, own in learned_pairs()]
     found = made.model(*images(), torch.tensor([3.0]))
     assert_parity(found, run_with_temperatures(assembled(0).model, pairs), TIGHT)

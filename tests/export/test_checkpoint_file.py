@@ -129,6 +129,30 @@ def test_a_file_that_does_not_exist_is_refused(tmp_path):
     assert error.cure == "check the path; `briges fetch` downloads the public files"
 
 
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_a_name_the_file_system_cannot_have_is_refused(tmp_path, suffix):
+    assert refusal(tmp_path / ("n" * 5000 + suffix)).came == "does not exist"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:127] . DefaultCPUAllocator: can't allocate memory: you tried to"),
+        RuntimeError("unable to mmap 400 bytes from file <weights.pth>: Cannot allocate memory (12)"),
+    ],
+    ids=["python", "torch", "mmap"],
+)
+def test_weights_that_do_not_fit_into_memory_are_not_called_damaged(tmp_path, monkeypatch, error):
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(torch, "load", fail)
+    told = refusal(written(tmp_path / "weights.pth", saved(STATE)))
+    assert told.came == "does not fit into memory"
+    assert told.cure.startswith("end other programs or use a machine with more memory")
+
+
 def test_a_folder_is_refused(tmp_path):
     (path := tmp_path / "weights.pth").mkdir()
     assert refusal(path).came == "is a folder"

@@ -62,7 +62,7 @@ def test_a_whole_checkpoint_loads_in_either_layout_with_and_without_its_dead_key
     loaded = load_weights(small(layout), WeightFiles(save(stored, tmp_path / "BriGeS.pth")))
     assert_equal(loaded.state, weights)
     assert loaded.preset == small(layout)
-    assert loaded.learned_temperatures is None
+    assert loaded.learned_temperatures == ()
     assert (loaded.origin.layout, loaded.origin.random_seed) == (layout, None)
 
 
@@ -127,7 +127,7 @@ def test_the_base_variants_with_that_aligner_bring_their_own_head_count(tmp_path
     shapes = checkpoint_shapes(preset, "v2") | refine_shapes(768) | (temperature_shapes() if learned else {})
     loaded = load_weights(preset, WeightFiles(save(hollow(shapes), tmp_path / "base.pth")))
     assert (loaded.preset.aligner, loaded.preset.gate_heads) == ("conv", heads)
-    assert (loaded.learned_temperatures is not None) is learned
+    assert bool(loaded.learned_temperatures) is learned
 
 
 @pytest.mark.parametrize("name", ["briges-v1-b", "depth-anything-v2-s"])
@@ -136,7 +136,7 @@ def test_a_file_of_full_size_has_the_keys_and_shapes_its_preset_expects(tmp_path
     shapes = checkpoint_shapes(preset, preset.layout) if preset.gated else depth_anything_shapes(preset)
     loaded = load_weights(preset, WeightFiles(save(hollow(shapes), tmp_path / "full.pth")))
     assert loaded.preset == preset
-    assert loaded.origin.licence == preset.licence
+    assert loaded.origin.licence == f"your checkpoint's own, on top of {preset.licence}"
 
 
 # Where it came from
@@ -170,7 +170,6 @@ def test_learned_temperatures_are_the_softplus_of_what_is_stored(tmp_path, weigh
     path = save(checkpoint(SMALL, "v2", weights) | temperatures(raw), tmp_path / "tau.pth")
     loaded = load_weights(SMALL, WeightFiles(path))
     expected = [math.log1p(math.exp(value)) + 1e-6 for value in raw]
-    assert loaded.learned_temperatures is not None
     assert [cross for cross, _ in loaded.learned_temperatures] == pytest.approx(expected[:4], rel=1e-9)
     assert [own for _, own in loaded.learned_temperatures] == pytest.approx(expected[4:], rel=1e-9)
     assert loaded.learned_temperatures[0][0] == pytest.approx(1.3133, abs=5e-5)  # the initial value of training

@@ -57,10 +57,14 @@ def test_a_checkpoint_becomes_a_checked_model_with_the_depth_of_its_weights(tmp_
     spec, same_weights = read_model(out), read_model(tiny_model)
     source = spec.weights.files[0]
     assert source == SourceFile("checkpoint", "BriGeS.pth", source.sha256, None)
-    assert (spec.weights.random_seed, spec.weights.layout, spec.weights.licence) == (None, "v2", "Apache-2.0")
+    assert (spec.weights.random_seed, spec.weights.layout, spec.weights.licence) == (
+        None,
+        "v2",
+        "your checkpoint's own, on top of Apache-2.0",
+    )
     assert np.array_equal(depth_of(out, spec), depth_of(tiny_model, same_weights))
     first, second = answer.out.splitlines()
-    assert first == f"{out}: briges-tiny, 126x126, fp32, opset 18, Apache-2.0"
+    assert first == f"{out}: briges-tiny, 126x126, fp32, opset 18, your checkpoint's own, on top of Apache-2.0"
     assert spec.parity is not None
     error = spec.parity.max_relative_error
     assert second == (

@@ -20,7 +20,7 @@ from briges.runtime.errors import (
     UnknownNameError,
     UsageError,
 )
-from briges.runtime.manifest import ImageInput, ModelSpec, Temperature, Weights, notices, read_model
+from briges.runtime.manifest import Gates, ImageInput, ModelSpec, Temperature, Weights, notices, read_model
 
 MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 RANDOM = "none: random weights"
@@ -59,7 +59,8 @@ def test_the_sidecar_says_everything_a_runtime_needs(tiny_model):
             ImageInput("image", "uint8", 126, 126, MEAN, STD, "cubic"),
             ImageInput("semantic_image", "uint8", 256, 256, MEAN, STD, "linear-antialiased-stretch"),
         ),
-        temperature=Temperature("folded", 1.0, 1.0, learned=False),
+        gates=Gates(16, "pool"),
+        temperature=Temperature("folded", 1.0, 1.0, learned=()),
         weights=Weights((), 7, "none", RANDOM),
         parity=parity,
         versions={name: metadata.version(name) for name in ("briges-trt", "torch", "onnx", "onnxscript")},
@@ -71,14 +72,14 @@ def test_the_sidecar_of_an_ungated_batch_has_one_image_and_no_temperature(ungate
     spec = read_model(ungated_model)
     assert (spec.preset, spec.batch, spec.taps) == ("depth-anything-v2-s", 2, (2, 5, 8, 11))
     assert spec.inputs == (ImageInput("image", "uint8", 98, 126, MEAN, STD, "cubic"),)
-    assert spec.temperature == Temperature("none", 1.0, 1.0, learned=False)
+    assert spec.temperature == Temperature("none", 1.0, 1.0, learned=())
     assert spec.parity is not None
 
 
 def test_the_sidecar_of_an_unchecked_model_says_so_and_every_use_will_tell(dynamic_export):
     spec = dynamic_export.spec
     assert spec.parity is None
-    assert spec.temperature == Temperature("dynamic", 1.0, 1.0, learned=False)
+    assert spec.temperature == Temperature("dynamic", 1.0, 1.0, learned=())
     assert [(item.dtype, item.height_px, item.width_px) for item in spec.inputs] == [
         ("float32", 112, 140),
         ("float32", 256, 256),
@@ -140,7 +141,7 @@ def test_dead_weights_fail_the_check_and_the_older_model_stays(tmp_path):
     source = WeightFiles(save(hollow(depth_anything_shapes(preset)), tmp_path / "dead.pth"))
     out = tmp_path / "out" / "model"
     out.mkdir(parents=True)
-    (out / "model.json").write_text("an older model")
+    (out / "model.json").write_text(older := '{"schema_version": 1, "files": {"model.onnx": ""}}')
     (out / "model.onnx").write_text("its graph")
     steps: list[str] = []
     with pytest.raises(ExportError) as caught:
@@ -148,4 +149,4 @@ def test_dead_weights_fail_the_check_and_the_older_model_stays(tmp_path):
     assert caught.value.came == "gives the constant depth 0.0 for a photograph"
     assert caught.value.cure == "its weights are dead: take another checkpoint"
     assert steps == ["reading weights", "running PyTorch on photograph 1 of 2"]  # told before the tracing
-    assert contents(tmp_path / "out") == {"model/model.json": b"an older model", "model/model.onnx": b"its graph"}
+    assert contents(tmp_path / "out") == {"model/model.json": older.encode(), "model/model.onnx": b"its graph"}

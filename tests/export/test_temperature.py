@@ -21,21 +21,11 @@ from briges.runtime.manifest import Temperature
     ],
 )
 def test_a_number_goes_to_both_sites_and_a_pair_to_one_each(text, cross, self_attention):
-    assert parse_temperature(text, gated=True) == Temperature("folded", cross, self_attention, learned=False)
+    assert parse_temperature(text, gated=True) == Temperature("folded", cross, self_attention, learned=())
 
 
 def test_dynamic_folds_nothing():
-    assert parse_temperature("dynamic", gated=True) == Temperature("dynamic", 1.0, 1.0, learned=False)
-
-
-@pytest.mark.parametrize("text", ["1.0", "cross=3,self=1", "dynamic"])
-def test_learned_temperatures_are_recorded_beside_the_asked_ones(text):
-    asked = parse_temperature(text, gated=True)
-    with_learned = parse_temperature(text, gated=True, learned=True)
-    assert (with_learned.mode, with_learned.cross, with_learned.self_attention) == (
-        (asked.mode, asked.cross, asked.self_attention)
-    )
-    assert (asked.learned, with_learned.learned) == (False, True)
+    assert parse_temperature("dynamic", gated=True) == Temperature("dynamic", 1.0, 1.0, learned=())
 
 
 @pytest.mark.parametrize(
@@ -70,7 +60,7 @@ def test_anything_else_is_refused_with_the_three_forms(text):
 
 @pytest.mark.parametrize("text", ["1", "1.0", "cross=1,self=1"])
 def test_without_gates_only_the_neutral_temperature_is_accepted(text):
-    assert parse_temperature(text, gated=False) == Temperature("none", 1.0, 1.0, learned=False)
+    assert parse_temperature(text, gated=False) == Temperature("none", 1.0, 1.0, learned=())
 
 
 @pytest.mark.parametrize("text", ["3.0", "dynamic", "cross=1,self=2"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import json
 from collections import Counter
 from pathlib import Path
 
@@ -180,6 +181,17 @@ def test_the_file_tells_nothing_of_the_machine_it_was_made_on(request, name):
         assert trace.encode() not in content, trace
     if len(getpass.getuser()) > 4:
         assert getpass.getuser().encode() not in content
+
+
+def test_the_graph_itself_says_its_preset_and_temperature(dynamic_graph):
+    noted = {entry.key: entry.value for entry in dynamic_graph.metadata_props}
+    assert noted["briges.preset"] == "briges-tiny"
+    assert json.loads(noted["briges.temperature"]) == {
+        "mode": "dynamic",
+        "cross": 1.0,
+        "self_attention": 1.0,
+        "learned": [],
+    }
 
 
 def test_the_weights_lie_beside_the_graph_in_one_file(tiny_model, tiny_graph):

@@ -19,7 +19,7 @@ from support.specs import write_bundle
 from support.stub_bundle import HEIGHT_PX, WIDTH_PX, build_stub_bundle, luminance
 
 from briges.runtime import DepthEstimator, DepthResult
-from briges.runtime.errors import BackendError, BundleError, ImageError
+from briges.runtime.errors import BackendError, BundleError, ImageError, UsageError
 from briges.runtime.manifest import read_manifest
 
 
@@ -233,3 +233,17 @@ def test_nothing_is_kept_or_allocated_anew_per_frame(estimator):
         tracemalloc.stop()
     assert without_out >= out.nbytes  # NumPy's arrays are seen, so the next line means something
     assert with_out < out.nbytes / 20
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"fit": "strech"}, "fit: 'strech'\n  expected: one of pad, stretch\n  cure: did you mean 'stretch'?"),
+        ({"provider": "gpu"}, "provider: 'gpu'\n  expected: one of auto, cpu, cuda"),
+        ({"threads": 0}, "threads: 0\n  expected: 1 or more"),
+    ],
+)
+def test_an_option_that_does_not_exist_is_refused(tmp_path, options, told):
+    with pytest.raises(UsageError) as caught:
+        DepthEstimator(tmp_path, **options)
+    assert str(caught.value).startswith(told)

@@ -64,6 +64,7 @@ def test_a_temperature_that_divides_nothing_is_refused(dynamic_stub, temperature
         with pytest.raises(UsageError) as caught:
             estimator(own_size(), temperature=temperature)
         assert str(caught.value) == (
-            f"temperature: {temperature}\n  expected: a number above 0\n  cure: 1.0 is as trained"
+            f"temperature: {temperature}\n  expected: a number above 0 that float32 holds in full\n"
+            "  cure: 1.0 is as trained"
         )
         assert_close(estimator(own_size()).depth, luminance(own_size()))

@@ -2,35 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
-import signal
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from support.folders import MARKER, OLD, contents, kill_when_half_written, write_half
 
 from briges.runtime.errors import OutputError
-from briges.runtime.files import replacing, replacing_folder, sha256_of, write_text
-
-MARKER = "manifest.json"
-
-
-def contents(folder: Path) -> dict[str, str]:
-    """Every file below ``folder``, hidden ones too, with its text."""
-    return {str(path.relative_to(folder)): path.read_text() for path in folder.rglob("*") if path.is_file()}
-
-
-def make_old_bundle(folder: Path) -> Path:
-    folder.mkdir()
-    (folder / MARKER).write_text("old")
-    return folder
-
-
-def write_half(path: Path) -> None:
-    path.write_text("half")
-    raise ZeroDivisionError
+from briges.runtime.files import replacing, replacing_folder, sha256_of, translated, write_text
 
 
 def write_to_full_disk(path: Path) -> None:
@@ -42,16 +28,6 @@ def write_to_full_disk(path: Path) -> None:
 def run_child(code: str, *arguments: Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", code, *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-
-
-def kill_when_half_written(code: str, *arguments: Path) -> None:
-    """Run ``code`` until it prints a line, then end it as `kill -9` does."""
-    command = [sys.executable, "-c", code, *map(str, arguments)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
-        assert child.stdout is not None
-        assert child.stdout.readline() == "half written\n"
-        child.kill()
-    assert child.returncode == -signal.SIGKILL
 
 
 def test_a_file_appears_when_the_block_ends_and_not_before(tmp_path):
@@ -117,7 +93,7 @@ def test_text_is_utf_8(tmp_path):
 def test_the_longest_names_the_file_system_has_can_be_written(tmp_path, name):
     write_text(tmp_path / name, "text")
     with replacing_folder(tmp_path / "sub" / name, marker=MARKER) as folder:
-        (folder / MARKER).write_text("first")
+        (folder / MARKER).write_text(OLD)
     with replacing_folder(tmp_path / "sub" / name, marker=MARKER) as folder:
         (folder / MARKER).write_text("second")
     assert contents(tmp_path) == {name: "text", f"sub/{name}/{MARKER}": "second"}
@@ -178,120 +154,59 @@ def test_a_folder_in_the_place_of_a_file_is_refused(tmp_path):
     assert contents(tmp_path) == {"folder/kept": "mine"}
 
 
-@pytest.mark.parametrize("existing", ["nothing", "an empty folder", "an old bundle"])
-def test_a_folder_appears_when_the_block_ends_and_not_before(tmp_path, existing):
-    path = tmp_path / "engine"
-    if existing == "an empty folder":
-        path.mkdir()
-    elif existing == "an old bundle":
-        (make_old_bundle(path) / "leftover").write_text("old")
-    before = contents(tmp_path)
-    with replacing_folder(path, marker=MARKER) as temporary:
-        assert temporary.parent == path.parent
-        (temporary / MARKER).write_text("new")
-        assert {name: text for name, text in contents(tmp_path).items() if text != "new"} == before
-    assert contents(tmp_path) == {f"engine/{MARKER}": "new"}
-    assert os.listdir(tmp_path) == ["engine"]
-
-
-def test_a_foreign_folder_is_refused_and_untouched(tmp_path):
-    (tmp_path / "thesis").mkdir()
-    (tmp_path / "thesis" / "chapter.tex").write_text("years of work")
-    with pytest.raises(OutputError) as caught, replacing_folder(tmp_path / "thesis", marker=MARKER):
-        pytest.fail("the block must not start")
-    assert str(caught.value) == (
-        f"output {tmp_path}/thesis: exists and was not made by this tool\n"
-        f"  expected: a new or empty folder, or one that holds {MARKER}\n"
-        "  cure: choose another folder with --out"
-    )
-    assert contents(tmp_path) == {"thesis/chapter.tex": "years of work"}
-
-
-def test_a_file_or_a_device_in_the_place_of_a_folder_is_refused(tmp_path):
-    (tmp_path / "file").write_text("old")
-    os.mkfifo(tmp_path / "pipe")  # stands for /dev/null: neither file nor folder
-    for name in ("file", "pipe"):
-        with (
-            pytest.raises(OutputError, match="exists and was not made by this tool"),
-            replacing_folder(tmp_path / name, marker=MARKER),
-        ):
-            pytest.fail("the block must not start")
-    assert sorted(os.listdir(tmp_path)) == ["file", "pipe"]
-
-
-def test_an_error_in_the_block_keeps_the_old_folder(tmp_path):
-    make_old_bundle(tmp_path / "engine")
-    with pytest.raises(ZeroDivisionError), replacing_folder(tmp_path / "engine", marker=MARKER) as temporary:
-        write_half(temporary / MARKER)
-    assert contents(tmp_path) == {f"engine/{MARKER}": "old"}
-    assert os.listdir(tmp_path) == ["engine"]
-
-
-def test_a_full_disk_in_the_block_keeps_the_old_folder(tmp_path):
-    make_old_bundle(tmp_path / "engine")
-    with pytest.raises(OutputError) as caught, replacing_folder(tmp_path / "engine", marker=MARKER):
-        Path("/dev/full").write_text("half")
-    assert caught.value.cure == "free some space or choose another disk with --out"
-    assert contents(tmp_path) == {f"engine/{MARKER}": "old"}
-
-
-def test_a_kill_in_the_block_keeps_the_old_folder(tmp_path):
-    code = """
-import sys, time
-from pathlib import Path
-from briges.runtime.files import replacing_folder
-with replacing_folder(Path(sys.argv[1]), marker="manifest.json") as temporary:
-    (temporary / "manifest.json").write_text("half")
-    print("half written", flush=True)
-    time.sleep(60)
-"""
-    path = tmp_path / "engine"
-    kill_when_half_written(code, path)
-    assert not path.exists()
-    make_old_bundle(path)
-    kill_when_half_written(code, path)
-    assert contents(path) == {MARKER: "old"}
-
-
-@pytest.mark.parametrize("failure", [OSError("the last rename failed"), KeyboardInterrupt()])
-def test_the_old_folder_comes_back_if_the_last_rename_fails(tmp_path, monkeypatch, failure):
-    # Nothing makes the file system refuse only this rename, so it is refused here.
-    path, rename = make_old_bundle(tmp_path / "engine"), Path.rename
-
-    def refuse_the_new_one(self: Path, target: Path) -> Path:
-        if target == path and (self / "new").exists():
-            raise failure
-        return rename(self, target)
-
-    monkeypatch.setattr(Path, "rename", refuse_the_new_one)
-    with (
-        pytest.raises((OutputError, KeyboardInterrupt)),
-        replacing_folder(path, marker=MARKER) as temporary,
-    ):
-        (temporary / "new").write_text("new")
-    assert contents(tmp_path) == {f"engine/{MARKER}": "old"}
-    assert os.listdir(tmp_path) == ["engine"]
-
-
-def test_the_current_folder_can_be_replaced(tmp_path, monkeypatch):
-    (tmp_path / "here").mkdir()
-    monkeypatch.chdir(tmp_path / "here")
-    with replacing_folder(Path("."), marker=MARKER) as temporary:
-        (temporary / MARKER).write_text("new")
-    assert contents(tmp_path) == {f"here/{MARKER}": "new"}
-
-
-def test_a_link_to_a_folder_stays_a_link(tmp_path):
-    make_old_bundle(tmp_path / "large-disk")
-    (tmp_path / "engine").symlink_to("large-disk")
-    with replacing_folder(tmp_path / "engine", marker=MARKER) as temporary:
-        (temporary / MARKER).write_text("new")
-    assert (tmp_path / "engine").is_symlink()
-    assert contents(tmp_path / "large-disk") == {MARKER: "new"}
-
-
 @pytest.mark.parametrize("size", [0, 1, 1 << 22, (1 << 22) + 1])
 def test_the_hash_is_that_of_the_whole_file(tmp_path, size):
     content = bytes(range(256)) * (size // 256) + b"x" * (size % 256)
     (tmp_path / "file").write_bytes(content)
     assert sha256_of(tmp_path / "file") == hashlib.sha256(content).hexdigest()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.EIO, "Input/output error"),
+        FileNotFoundError(errno.ENOENT, "No such file or directory", "/photos/source.jpg"),
+        PermissionError(errno.EACCES, "Permission denied", "/photos/source.jpg"),
+        OSError("image file is truncated"),
+        BrokenPipeError(errno.EPIPE, "Broken pipe"),
+    ],
+    ids=["bare-EIO", "source-missing", "source-unreadable", "no-errno", "broken-pipe"],
+)
+def test_an_error_of_reading_or_of_the_terminal_is_not_called_one_of_the_output(tmp_path, error):
+    with pytest.raises(OSError, match=re.escape(str(error))) as caught, replacing(tmp_path / "file"):
+        raise error
+    assert caught.value is error
+    with pytest.raises(OSError, match=re.escape(str(error))) as caught, replacing_folder(tmp_path / "f", marker=MARKER):
+        raise error
+    assert caught.value is error
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_source_that_cannot_be_copied_is_not_called_an_error_of_the_output(tmp_path):
+    (tmp_path / "source").symlink_to("/proc/self/mem")  # root may read every file, but not the start of its own memory
+    with pytest.raises(OSError, match="Input/output error"), replacing_folder(tmp_path / "f", marker=MARKER) as folder:
+        shutil.copyfile(tmp_path / "source", folder / "copy")
+
+
+def test_what_the_temporary_path_refuses_is_an_error_of_the_output(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    def write_to_a_folder(path: Path) -> None:
+        path.unlink()
+        path.mkdir()
+        path.resolve().write_text("x")  # named in another way than it was given
+
+    with pytest.raises(OutputError, match="cannot be written: Is a directory"), replacing(Path("file")) as temporary:
+        write_to_a_folder(temporary)
+    with pytest.raises(OutputError, match="No such file"), replacing_folder(Path("f"), marker=MARKER) as folder:
+        (folder / "nowhere" / "file").write_bytes(b"x")
+
+
+def test_a_full_disk_is_one_for_a_writer_that_gives_no_error_number(tmp_path):
+    with pytest.raises(OutputError, match="cannot be written"), replacing(tmp_path / "file"):
+        np.zeros(100_000).tofile("/dev/full")
+
+
+def test_a_pipe_whose_reader_has_gone_is_never_an_error_of_the_output(tmp_path):
+    with pytest.raises(BrokenPipeError), translated(tmp_path / "file"):
+        raise BrokenPipeError(errno.EPIPE, "Broken pipe")

@@ -141,6 +141,7 @@ def test_paths_that_hold_no_image_are_told_apart(tmp_path: Path) -> None:
     (tmp_path / "empty.png").touch()
     (tmp_path / "text.jpg").write_text("not a picture")
     assert "does not exist" in _refusal(tmp_path / "none.jpg")
+    assert "does not exist" in _refusal(tmp_path / ("n" * 5000 + ".jpg"))
     assert "is a folder" in _refusal(tmp_path)
     assert "is empty (0 bytes)" in _refusal(tmp_path / "empty.png")
     message = _refusal(tmp_path / "text.jpg")

@@ -77,6 +77,13 @@ def test_a_missing_folder_is_named_with_the_cure(tmp_path):
     assert error.cure == EXPORT_AGAIN
 
 
+def test_names_the_file_system_cannot_have_are_refused_like_missing_ones(bundle, model_folder):
+    for read in (read_manifest, read_model):
+        assert read_refused(read, bundle / ("n" * 5000)).came == "is not a folder"
+    edit_json(model_folder / "model.json", files={"n" * 5000: "0" * 64, "model.onnx": "0" * 64})
+    assert read_refused(read_model, model_folder).came == f"the file {'n' * 5000} is missing"
+
+
 def test_a_model_folder_is_not_taken_for_a_bundle(model_folder):
     assert read_refused(read_manifest, model_folder).came == "has no manifest.json"
 
@@ -230,3 +237,9 @@ def test_random_weights_and_a_skipped_check_are_told():
     )
     assert notices(model_spec(weights=RANDOM)) == told[:1]
     assert notices(model_spec(parity=None)) == told[1:]
+
+
+def test_weights_that_must_not_earn_money_are_told():
+    licence = "your checkpoint's own, on top of CC-BY-NC-4.0 (Depth Anything V2 ViT-B/L weights: no commercial use)"
+    spec = model_spec(weights=dataclasses.replace(TRAINED, licence=licence))
+    assert notices(spec) == (f"NO COMMERCIAL USE of these weights: {licence}",)

@@ -54,13 +54,16 @@ def refusal(path: Path, spec: ModelSpec) -> BackendError:
     return caught.value
 
 
-def test_the_output_is_poisoned_until_a_run_fills_all_of_it(backend):
+def test_a_run_fills_all_of_the_output_and_a_failed_one_leaves_no_older_depth(backend):
     assert backend.output.shape == (1, 1, HEIGHT_PX, WIDTH_PX)
     assert backend.output.dtype == np.float32
-    assert np.isnan(backend.output).all()
     backend.inputs["image"][...] = images()
     backend.run()
     assert np.abs(backend.output[0, 0] - luminance(images()[0])).max() <= 1e-4
+    backend.inputs["image"] = backend.inputs["image"][:, :1].copy()
+    with pytest.raises(BackendError, match="inference failed"):
+        backend.run()
+    assert np.isnan(backend.output).all()
 
 
 def test_each_run_reads_the_inputs_anew_and_overwrites_the_output(backend):
@@ -126,7 +129,7 @@ def test_the_name_says_library_version_and_provider(stub, spec, threads):
         ({"inputs": (depth_spec(56, 84),)}, "'image': 'tensor(uint8) [1, 56, 84, 3]'"),
         ({"inputs": (depth_spec(56, 70, "float32"),)}, "'image': 'tensor(float) [1, 3, 56, 70]'"),
         ({"inputs": (depth_spec(56, 70), semantic_spec(64))}, "'semantic_image': 'tensor(uint8) [1, 64, 64, 3]'"),
-        ({"temperature": Temperature("dynamic", 1.0, 1.0, False)}, "'temperature': 'tensor(float) [1]'"),
+        ({"temperature": Temperature("dynamic", 1.0, 1.0, ())}, "'temperature': 'tensor(float) [1]'"),
         # Nothing of this size may be allocated on the way to the refusal.
         ({"inputs": (depth_spec(10**9, 10**9),)}, "'image': 'tensor(uint8) [1, 1000000000, 1000000000, 3]'"),
     ],

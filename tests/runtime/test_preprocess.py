@@ -18,6 +18,7 @@ from briges.runtime.manifest import ImageInput
 from briges.runtime.preprocess import (
     Placement,
     check_image,
+    check_image_size,
     fill_depth_input,
     fill_semantic_input,
     lower_bound_size,
@@ -258,3 +259,8 @@ def test_an_image_at_the_edge_of_what_is_usable_is_taken(height, width):
     image = np.broadcast_to(np.zeros((1, 1, 3), np.uint8), (height, width, 3))
     check_image(image)
     assert (depth_input(image, depth_spec(126, 126)) <= np.rint(IMAGE_MEAN)).all()
+
+
+def test_a_size_is_given_height_first_and_told_width_first():
+    with pytest.raises(ImageError, match="video x: 1000x20 pixels"):
+        check_image_size(20, 1000, "video x")

@@ -68,7 +68,8 @@ def test_files_that_are_no_video_are_refused_with_the_cure(tmp_path: Path) -> No
 
 
 def test_a_missing_video_and_a_folder_are_told_apart(tmp_path: Path) -> None:
-    for path, came in ((tmp_path / "x.mp4", "does not exist"), (tmp_path, "is a folder")):
+    long = tmp_path / ("n" * 5000 + ".mp4")
+    for path, came in ((tmp_path / "x.mp4", "does not exist"), (long, "does not exist"), (tmp_path, "is a folder")):
         with pytest.raises(ImageError, match=came), open_video(path):
             pass
 
