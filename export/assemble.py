@@ -46,6 +46,16 @@ def check_network_size(height_px: int, width_px: int) -> None:
             )
 
 
+def parse_taps(text: str | None) -> tuple[int, ...] | None:
+    """Read "8,9,10,11"; None stays None. Raises UsageError."""
+    try:
+        return None if text is None else tuple(int(item) for item in text.split(","))
+    except ValueError as error:
+        raise UsageError(
+            subject="--taps", came=repr(text), expected="four block numbers such as 8,9,10,11", cure="leave it out"
+        ) from error
+
+
 def with_taps(preset: Preset, taps: tuple[int, ...] | None) -> Preset:
     """``preset`` reading other encoder blocks, for checkpoints that need it (state dicts do not record their taps)."""
     if taps is None:

@@ -40,6 +40,27 @@ class WeightFiles:
     semantic_weights: Path | None = None
 
 
+def choose_source(
+    checkpoint: Path | None, depth_weights: Path | None, semantic_weights: Path | None, seed: int | None
+) -> WeightFiles | int:
+    """Weight files or the seed of random weights, whichever was asked for. Raises UsageError for both or neither."""
+    if (checkpoint is None) == (seed is None):
+        raise UsageError(
+            subject="weights",
+            came="both --checkpoint and --random-weights" if checkpoint else "no weights",
+            expected="--checkpoint FILE or --random-weights SEED",
+            cure="`briges fetch` downloads public weights; `--random-weights 0` is enough to measure latency",
+        )
+    if checkpoint is None and (depth_weights or semantic_weights):
+        raise UsageError(
+            subject="--depth-weights and --semantic-weights",
+            came="given with --random-weights, which would leave them unread",
+            expected="them only beside a checkpoint that holds the gates alone",
+            cure="leave them out, or give --checkpoint FILE",
+        )
+    return WeightFiles(checkpoint, depth_weights, semantic_weights) if checkpoint else int(seed or 0)
+
+
 @dataclass(frozen=True)
 class LoadedWeights:
     """Weights in our key names, float32, complete for ``preset`` (refined by what the checkpoint turned out to be).

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import click
 
 from briges.export.presets import PRESETS
-from briges.runtime.errors import UsageError
 from briges.runtime.main import requires
 from briges.runtime.terminal import progress, warn, warnings_shown
-
-if TYPE_CHECKING:
-    from briges.export.checkpoints import WeightFiles
 
 _SEED = click.IntRange(0, 2**32 - 1)  # past 64 bits torch's generator has no answer but a crash
 
@@ -72,11 +68,21 @@ def export(
         --depth-weights depth_anything_v2_vitb.pth --semantic-weights sam_vit_b_01ec64.pth
     briges export briges-v2-b --random-weights 0         (latency only)
     """
+    from briges.export.assemble import parse_taps
+    from briges.export.checkpoints import choose_source
     from briges.export.exporter import ExportRequest, export_model
 
-    source = _source(checkpoint, depth_weights, semantic_weights, random_weights)
     request = ExportRequest(
-        preset, source, height, width, batch, input_dtype, temperature, _taps(taps), precision, not no_verify
+        preset=preset,
+        source=choose_source(checkpoint, depth_weights, semantic_weights, random_weights),
+        height_px=height,
+        width_px=width,
+        batch=batch,
+        input_dtype=input_dtype,
+        temperature=temperature,
+        taps=parse_taps(taps),
+        precision=precision,
+        verify=not no_verify,
     )
     folder = out or Path("build") / preset / "model"
     with warnings_shown(), progress() as on_step:
@@ -90,36 +96,3 @@ def export(
             f"PyTorch against ONNX Runtime on {spec.parity.photographs} photographs: relative error {error:.1e}, "
             f"{error / limit:.0%} of the {limit:.0e} allowed"
         )
-
-
-def _source(
-    checkpoint: Path | None, depth_weights: Path | None, semantic_weights: Path | None, seed: int | None
-) -> WeightFiles | int:
-    from briges.export.checkpoints import WeightFiles
-
-    if (checkpoint is None) == (seed is None):
-        raise UsageError(
-            subject="weights",
-            came="both --checkpoint and --random-weights" if checkpoint else "no weights",
-            expected="--checkpoint FILE or --random-weights SEED",
-            cure="`briges fetch` downloads public weights; `--random-weights 0` is enough to measure latency",
-        )
-    if checkpoint is None and (depth_weights or semantic_weights):
-        raise UsageError(
-            subject="--depth-weights and --semantic-weights",
-            came="given with --random-weights, which would leave them unread",
-            expected="them only beside a checkpoint that holds the gates alone",
-            cure="leave them out, or give --checkpoint FILE",
-        )
-    return WeightFiles(checkpoint, depth_weights, semantic_weights) if checkpoint else int(seed or 0)
-
-
-def _taps(text: str | None) -> tuple[int, ...] | None:
-    if text is None:
-        return None
-    try:
-        return tuple(int(item) for item in text.split(","))
-    except ValueError as error:
-        raise UsageError(
-            subject="--taps", came=repr(text), expected="four block numbers such as 8,9,10,11", cure="leave it out"
-        ) from error

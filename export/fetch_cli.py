@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+
+from briges.runtime.terminal import download_bar
 
 if TYPE_CHECKING:
     from briges.export.public_weights import PublicWeight
@@ -48,7 +48,7 @@ def fetch(names: tuple[str, ...], base_url: str | None, out: Path | None) -> Non
         _list_weights()
         return
     for weight in weights:
-        with _progress_bar(weight) as report:
+        with download_bar(weight.name, weight.bytes) as report:
             path = download.fetch(weight, base_url=base_url, folder=out, on_progress=report)
             report(weight.bytes)  # a file that was already there reports nothing itself
         click.echo(_summary(weight, path))  # after its bar, which would be torn by it
@@ -62,27 +62,6 @@ def _list_weights() -> None:
     for weight in PUBLIC_WEIGHTS.values():
         click.echo(f"{weight.name:{width}}  {weight.bytes / 1e6:5,.0f} MB  {weight.licence}")
     click.echo("\nFetch with: briges fetch NAME...")
-
-
-@contextlib.contextmanager
-def _progress_bar(weight: PublicWeight) -> Iterator[Callable[[int], None]]:
-    """Show one bar on stderr, as stdout may be a pipe that wants the paths; give what moves it, in bytes."""
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
-
-    columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn()
-    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as progress:
-        task = progress.add_task(weight.name, start=False, total=weight.bytes)
-        last = -1
-
-        def report(done: int) -> None:
-            nonlocal last
-            # A left-over, or a start from 0, is not speed: it resets the clock instead of moving the bar.
-            move = progress.reset if last < 0 or done < last else progress.update
-            move(task, completed=done)
-            last = done
-
-        yield report
 
 
 def _summary(weight: PublicWeight, path: Path) -> str:

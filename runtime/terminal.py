@@ -62,6 +62,28 @@ def progress_bar(total: int) -> Iterator[Callable[[float], None]]:
         yield lambda done: bar.update(task, completed=done)
 
 
+@contextlib.contextmanager
+def download_bar(name: str, total_bytes: int) -> Iterator[Callable[[int], None]]:
+    """Show a bar with speed; where stderr is no terminal, its last state. Gives what takes the bytes that are there."""
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+    columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn()
+    # On stderr, as stdout may be a pipe that wants the paths.
+    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as bar:
+        task = bar.add_task(name, start=False, total=total_bytes)
+        last = -1
+
+        def report(done: int) -> None:
+            nonlocal last
+            # A left-over, or a start from 0, is not speed: it resets the clock instead of moving the bar.
+            move = bar.reset if last < 0 or done < last else bar.update
+            move(task, completed=done)
+            last = done
+
+        yield report
+
+
 class _WarningPrinter(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         _print_warning(record.getMessage())
