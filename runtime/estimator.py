@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 import math
+import os
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -81,8 +82,12 @@ class DepthEstimator:
         for subject, value, kind in (("fit", fit, Fit), ("provider", provider, Provider)):
             if value not in get_args(kind):
                 raise unknown_name(subject, value, get_args(kind))
-        if threads is not None and threads < 1:
-            raise UsageError(subject="threads", came=str(threads), expected="1 or more", cure="None uses every core")
+        cores = os.cpu_count() or 1
+        if threads is not None and not 1 <= threads <= cores:
+            # ONNX Runtime would start as many as asked for, and they would fight over the cores.
+            raise UsageError(
+                subject="threads", came=str(threads), expected=f"1 to {cores}, the cores here", cure="leave it out"
+            )
         self.path = Path(bundle)
         self.manifest: Manifest = read_manifest(self.path)
         self.fit: Fit = fit

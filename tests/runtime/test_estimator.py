@@ -240,7 +240,8 @@ def test_nothing_is_kept_or_allocated_anew_per_frame(estimator):
     [
         ({"fit": "strech"}, "fit: 'strech'\n  expected: one of pad, stretch\n  cure: did you mean 'stretch'?"),
         ({"provider": "gpu"}, "provider: 'gpu'\n  expected: one of auto, cpu, cuda"),
-        ({"threads": 0}, "threads: 0\n  expected: 1 or more"),
+        ({"threads": 0}, "threads: 0\n  expected: 1 to "),
+        ({"threads": 100_000}, "threads: 100000\n  expected: 1 to "),
     ],
 )
 def test_an_option_that_does_not_exist_is_refused(tmp_path, options, told):
