@@ -23,11 +23,19 @@ ifeq ($(wildcard build/__editable__.*),)
 .PHONY: $(INSTALLED)
 endif
 
-# Weights: the checkpoint if there is one, else random ones, which the tool announces everywhere.
-WEIGHTS := $(if $(CHECKPOINT),--checkpoint '$(CHECKPOINT)',--random-weights 0)
-WEIGHTS += $(if $(DEPTH_WEIGHTS),--depth-weights '$(DEPTH_WEIGHTS)')
-WEIGHTS += $(if $(SEMANTIC_WEIGHTS),--semantic-weights '$(SEMANTIC_WEIGHTS)')
-SIZE := $(if $(HEIGHT),--height $(HEIGHT)) $(if $(WIDTH),--width $(WIDTH))
+# Paths and names reach the shell as variables of the environment, so that spaces and quotes in them mean themselves.
+engine bench: export CHECKPOINT := $(CHECKPOINT)
+engine bench: export DEPTH_WEIGHTS := $(DEPTH_WEIGHTS)
+engine bench: export SEMANTIC_WEIGHTS := $(SEMANTIC_WEIGHTS)
+engine bench: export OUT := $(OUT)
+engine bench: export PRESET := $(PRESET)
+engine bench: export TEMPERATURE := $(TEMPERATURE)
+FILES := $(if $(CHECKPOINT),--checkpoint "$$CHECKPOINT")
+FILES += $(if $(DEPTH_WEIGHTS),--depth-weights "$$DEPTH_WEIGHTS")
+FILES += $(if $(SEMANTIC_WEIGHTS),--semantic-weights "$$SEMANTIC_WEIGHTS")
+# Without a checkpoint, random weights, which the tool announces everywhere.
+WEIGHTS := $(FILES) $(if $(CHECKPOINT),,--random-weights 0)
+SIZE := $(if $(HEIGHT),--height "$(HEIGHT)") $(if $(WIDTH),--width "$(WIDTH)")
 
 .DEFAULT_GOAL := help
 .PHONY: help setup engine test test-full check fix wheel bench clean
@@ -41,6 +49,7 @@ setup: $(INSTALLED) ## create .venv with everything pinned; the other targets do
 
 # PIP_CONSTRAINT pins the build's own requirements too.
 $(INSTALLED): setup.cfg pyproject.toml constraints.txt
+	@echo "installing pinned packages into $(VENV): about 1.7 GB and a few minutes the first time"
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	PIP_CONSTRAINT=constraints.txt $(BIN)/pip install --quiet --disable-pip-version-check \
 		--editable '.[dev]' --config-settings editable_mode=strict
@@ -48,15 +57,15 @@ $(INSTALLED): setup.cfg pyproject.toml constraints.txt
 	touch $@
 
 engine: $(INSTALLED) ## checkpoint (or random weights) -> checked ONNX -> engine bundle
-	$(BIN)/briges export $(PRESET) $(WEIGHTS) $(SIZE) --precision $(PRECISION) --temperature $(TEMPERATURE) \
-		--out '$(OUT)/model'
-	$(BIN)/briges build '$(OUT)/model' --out '$(OUT)/engine'
+	$(BIN)/briges export "$$PRESET" $(WEIGHTS) $(SIZE) --precision "$(PRECISION)" --temperature "$$TEMPERATURE" \
+		--out "$$OUT/model"
+	$(BIN)/briges build "$$OUT/model" --out "$$OUT/engine"
 
 test: $(INSTALLED) ## lint, types and every test that needs minutes, not hours
 	$(MAKE) --no-print-directory check
 	$(BIN)/pytest -m 'not slow'
 
-test-full: $(INSTALLED) ## every test, the full-size ones too (about 20 minutes and 20 GB of memory)
+test-full: $(INSTALLED) ## every test, the full-size ones too (about 25 minutes and 12 GB of memory)
 	$(BIN)/pytest
 
 check: $(INSTALLED) ## lint, formatting and types; edits nothing
@@ -72,7 +81,7 @@ wheel: $(INSTALLED) ## wheel and sdist in dist/
 	$(BIN)/python -m build --outdir dist .
 
 bench: $(INSTALLED) ## ONNX Runtime against eager PyTorch on the bundle in OUT
-	$(BIN)/briges bench eager '$(OUT)/engine'
+	$(BIN)/briges bench eager "$$OUT/engine" $(FILES)
 
 clean: ## remove build artefacts and the environment
 	rm -rf build dist $(VENV) *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -37,6 +37,7 @@ class EagerComparison:
     onnxruntime_ms: tuple[float, ...]
     eager_ms: tuple[float, ...]
     relative_error: float
+    model: ModelSpec
     conditions: str  # what was timed, on what, with which versions
 
     @property
@@ -80,7 +81,7 @@ def compare_with_eager(
             samples[1].append(_milliseconds(lambda: _forward(model, feed)))
     finally:
         backend.close()
-    return EagerComparison(tuple(samples[0]), tuple(samples[1]), error, _conditions(spec, backend.name, threads))
+    return EagerComparison(tuple(samples[0]), tuple(samples[1]), error, spec, _conditions(spec, backend.name, threads))
 
 
 def _conditions(spec: ModelSpec, backend: str, threads: int) -> str:

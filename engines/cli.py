@@ -6,13 +6,13 @@ from pathlib import Path
 
 import click
 
-from briges.runtime.main import requires
+from briges.runtime.main import FolderPath, requires
 
 
 @requires("cpu", "onnxruntime")
 @click.command()
 @click.argument("model_dir", type=Path)
-@click.option("--out", type=Path, required=True, help="Bundle folder to write.")
+@click.option("--out", type=FolderPath(), required=True, help="Bundle folder to write.")
 @click.option(
     "--flavour", type=click.Choice(["onnxruntime"]), default="onnxruntime", show_default=True, help="What runs it."
 )

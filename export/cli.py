@@ -8,7 +8,7 @@ from typing import Literal
 import click
 
 from briges.export.presets import PRESETS
-from briges.runtime.main import requires
+from briges.runtime.main import FolderPath, requires
 from briges.runtime.terminal import progress, warn, warnings_shown
 
 _SEED = click.IntRange(0, 2**32 - 1)  # past 64 bits torch's generator has no answer but a crash
@@ -42,7 +42,7 @@ _SEED = click.IntRange(0, 2**32 - 1)  # past 64 bits torch's generator has no an
 @click.option("--taps", help="Encoder blocks to read, as 8,9,10,11, if the checkpoint was trained with other ones.")
 @click.option("--precision", type=click.Choice(["fp32"]), default="fp32", show_default=True, help="Type of the graph.")
 @click.option("--no-verify", is_flag=True, help="Skip the check against PyTorch; recorded, and told at every use.")
-@click.option("--out", type=Path, help="Model folder to write.  [default: build/PRESET/model]")
+@click.option("--out", type=FolderPath(), help="Model folder to write.  [default: build/PRESET/model]")
 def export(
     preset: str,
     checkpoint: Path | None,

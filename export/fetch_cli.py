@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from briges.runtime.main import FolderPath
 from briges.runtime.terminal import download_bar
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 @click.option(
     "--out",
     metavar="DIR",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=FolderPath(file_okay=False),
     help="Folder for the files.  [default: ~/.cache/briges/weights]",
 )
 def fetch(names: tuple[str, ...], base_url: str | None, out: Path | None) -> None:

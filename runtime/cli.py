@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from briges.runtime.main import requires
+from briges.runtime.main import FolderPath, requires
 from briges.runtime.postprocess import COLORMAPS
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ _SAVE = ("png16", "npy", "color")
 @click.command()
 @click.argument("bundle", type=click.Path(path_type=Path))
 @click.argument("paths", nargs=-1, required=True)
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for the outputs; made if absent.")
+@click.option("--out", type=FolderPath(), required=True, help="Folder for the outputs; made if absent.")
 @click.option(
     "--save",
     type=click.Choice(_SAVE),

@@ -8,10 +8,12 @@ answers with the line that installs it.
 from __future__ import annotations
 
 import importlib.util
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterable
 from importlib import metadata
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -21,6 +23,16 @@ from briges.runtime.errors import BrigesError, MissingExtraError
 _REQUIRES = "briges_requires"
 
 Command = TypeVar("Command", bound=click.Command)
+
+
+class FolderPath(click.Path):
+    """An output folder. The empty string, which scripts give for an unset variable, is not the current folder."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Refuse the empty string as a usage error."""
+        if value == "":
+            self.fail("is empty: name a folder, '.' for the current one", param, ctx)
+        return Path(os.fsdecode(super().convert(value, param, ctx)))
 
 
 def requires(extra: str, *modules: str) -> Callable[[Command], Command]:

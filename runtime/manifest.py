@@ -159,6 +159,8 @@ class Manifest:
     tool_version: str
 
     def __post_init__(self) -> None:
+        if self.model.schema_version != MODEL_SCHEMA:
+            raise ValueError(f"its model has schema version {self.model.schema_version!r}, expected {MODEL_SCHEMA}")
         if self.engine not in self.files:
             raise ValueError(f"the engine {self.engine!r} is not among the files")
         _require_plain_names(self.files)
@@ -211,7 +213,8 @@ def read_manifest(folder: Path) -> Manifest:
 def _read(path: Path, kind: type[Record], schema: int, what: str, remake: str) -> Record:
     subject = f"{what} {path.parent}"
     if not os.path.isfile(path):  # unlike Path.is_file, no exception for names the file system cannot have
-        came = f"has no {path.name}" if os.path.isdir(path.parent) else "is not a folder"
+        found = "is not a folder" if os.path.exists(path.parent) else "does not exist"
+        came = f"has no {path.name}" if os.path.isdir(path.parent) else found
         raise BundleError(subject=subject, came=came, expected=f"a folder holding {path.name}", cure=remake)
     try:
         raw = parse_json(path.read_bytes())
@@ -219,7 +222,7 @@ def _read(path: Path, kind: type[Record], schema: int, what: str, remake: str) -
         if version != schema:
             raise BundleError(
                 subject=subject,
-                came=f"{path.name} has schema version {version}",
+                came=f"{path.name} has schema version {version!r}",
                 expected=f"schema version {schema}",
                 cure=f"{remake}, or install the briges-trt release that wrote it",
             )

@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from support.specs import model_spec
 
 from briges.benchmarks.eager import EagerComparison, compare_with_eager
 from briges.export.checkpoints import WeightFiles
@@ -16,7 +17,11 @@ from briges.runtime.main import main
 
 def test_the_ratio_is_of_medians() -> None:
     result = EagerComparison(
-        onnxruntime_ms=(10.0, 12.0, 99.0), eager_ms=(36.0, 30.0, 500.0), relative_error=0, conditions=""
+        onnxruntime_ms=(10.0, 12.0, 99.0),
+        eager_ms=(36.0, 30.0, 500.0),
+        relative_error=0,
+        model=model_spec(),
+        conditions="",
     )
     assert result.ratio == 3.0
 

@@ -86,3 +86,9 @@ def test_a_place_that_cannot_be_written_exits_1(model):
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("Error: output /proc/engine: cannot be written: ")
     assert "Traceback" not in done.stderr
+
+
+def test_an_empty_out_is_not_the_current_folder(model):
+    done = run_briges("build", model, "--out", "")
+    assert done.returncode == 2
+    assert "is empty: name a folder, '.' for the current one" in done.stderr

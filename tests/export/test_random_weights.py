@@ -99,7 +99,7 @@ def test_attention_chooses_without_collapsing(monkeypatch):
         choices.append(float(entropy.exp()) / key.shape[2])
         return attention.attend(query, key, value, bias)
 
-    for module in ("dinov2", "sam", "gates"):
+    for module in ("layers", "sam", "gates"):
         monkeypatch.setattr(f"briges.export.{module}.attend", record)
     run(seeded_model("briges-tiny", *SIZE))
     assert len(choices) == 4 + 2 + 4 * 2  # geometry blocks, semantic blocks, cross and self of four gates

@@ -145,7 +145,7 @@ def _come_from_the_future(bundle: Path) -> None:
         (_drop_engine, "the file model.onnx is missing"),
         (_flip_a_bit, "model.onnx has sha256 "),
         (_come_from_the_future, "manifest.json has schema version 99\n  expected: schema version 1\n"),
-        (shutil.rmtree, "is not a folder"),
+        (shutil.rmtree, "does not exist"),
     ],
 )
 def test_a_damaged_or_foreign_bundle_is_refused(

@@ -70,16 +70,16 @@ def test_both_records_survive_the_round_trip():
 
 def test_a_missing_folder_is_named_with_the_cure(tmp_path):
     error = read_refused(read_manifest, tmp_path / "nowhere")
-    assert (error.came, error.expected) == ("is not a folder", "a folder holding manifest.json")
+    assert (error.came, error.expected) == ("does not exist", "a folder holding manifest.json")
     assert error.cure == BUILD_AGAIN
     error = read_refused(read_model, tmp_path / "nowhere")
-    assert (error.came, error.expected) == ("is not a folder", "a folder holding model.json")
+    assert (error.came, error.expected) == ("does not exist", "a folder holding model.json")
     assert error.cure == EXPORT_AGAIN
 
 
 def test_names_the_file_system_cannot_have_are_refused_like_missing_ones(bundle, model_folder):
     for read in (read_manifest, read_model):
-        assert read_refused(read, bundle / ("n" * 5000)).came == "is not a folder"
+        assert read_refused(read, bundle / ("n" * 5000)).came == "does not exist"
     edit_json(model_folder / "model.json", files={"n" * 5000: "0" * 64, "model.onnx": "0" * 64})
     assert read_refused(read_model, model_folder).came == f"the file {'n' * 5000} is missing"
 
@@ -127,11 +127,11 @@ def test_a_file_that_cannot_be_read_is_named(bundle):
 def test_another_schema_version_is_refused(bundle, model_folder, version):
     edit_json(bundle / "manifest.json", schema_version=version)
     error = read_refused(read_manifest, bundle)
-    assert error.came == f"manifest.json has schema version {version}"
+    assert error.came == f"manifest.json has schema version {version!r}"
     assert error.expected == "schema version 1"
     assert error.cure == f"{BUILD_AGAIN}, or install the briges-trt release that wrote it"
     edit_json(model_folder / "model.json", schema_version=version)
-    assert read_refused(read_model, model_folder).came == f"model.json has schema version {version}"
+    assert read_refused(read_model, model_folder).came == f"model.json has schema version {version!r}"
 
 
 def test_a_newer_schema_is_refused_for_its_version_and_not_for_its_fields(bundle):
@@ -243,3 +243,11 @@ def test_weights_that_must_not_earn_money_are_told():
     licence = "your checkpoint's own, on top of CC-BY-NC-4.0 (Depth Anything V2 ViT-B/L weights: no commercial use)"
     spec = model_spec(weights=dataclasses.replace(TRAINED, licence=licence))
     assert notices(spec) == (f"NO COMMERCIAL USE of these weights: {licence}",)
+
+
+def test_a_model_of_another_schema_inside_a_bundle_is_refused(bundle):
+    edit_json(
+        bundle / "manifest.json",
+        model=json.loads((bundle / "manifest.json").read_text())["model"] | {"schema_version": 9},
+    )
+    assert "its model has schema version 9, expected 1" in read_refused(read_manifest, bundle).came
