@@ -178,7 +178,7 @@ def gated_reference(model: DepthModel, depth_image: torch.Tensor, semantic_image
     tokens = torch.from_numpy(pooled_reference(semantic_map.numpy(), grid))
     fused = []
     for gate, tap in zip(model.gates, geometry(depth_image).feature_maps, strict=True):
-        tap = tap.clone()  # noqa: PLW2901
-        tap[:, 1:] = gate_reference(gate, tap[:, 1:], tokens, preset.gate_heads, (tau, tau)).float()
-        fused.append(tap)
+        gated = tap.clone()
+        gated[:, 1:] = gate_reference(gate, tap[:, 1:], tokens, preset.gate_heads, (tau, tau)).float()
+        fused.append(gated)
     return head["head"](head["neck"](fused, *grid), *grid)[:, None]

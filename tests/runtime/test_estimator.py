@@ -5,8 +5,6 @@ from __future__ import annotations
 import gc
 import logging
 import tracemalloc
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,32 +14,11 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 from support.photographs import ASPECTS, photograph
 from support.specs import write_bundle
-from support.stub_bundle import HEIGHT_PX, WIDTH_PX, build_stub_bundle, luminance
+from support.stub_bundle import assert_close, build_stub_bundle, luminance, own_size
 
 from briges.runtime import DepthEstimator, DepthResult
 from briges.runtime.errors import BackendError, BundleError, ImageError, UsageError
 from briges.runtime.manifest import read_manifest
-
-
-@pytest.fixture(scope="module")
-def stub(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build_stub_bundle(tmp_path_factory.mktemp("stub"))
-
-
-@pytest.fixture
-def estimator(stub: Path) -> Iterator[DepthEstimator]:
-    with DepthEstimator(stub, threads=1) as made:
-        yield made
-
-
-def own_size(seed: int = 0) -> NDArray[np.uint8]:
-    """An image that is neither resized nor placed, so that its depth is known."""
-    return np.random.default_rng(seed).integers(0, 256, (HEIGHT_PX, WIDTH_PX, 3), np.uint8)
-
-
-def assert_close(depth: NDArray[np.float32], expected: NDArray[np.float32]) -> None:
-    assert depth.shape == expected.shape
-    assert np.abs(depth - expected).max() <= 1e-4
 
 
 def test_the_depth_is_that_of_the_engine(estimator):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from support.photographs import ASPECTS, photograph
-from support.stub_bundle import HEIGHT_PX, WIDTH_PX, build_stub_bundle, luminance
+from support.stub_bundle import assert_close, build_stub_bundle, luminance, own_size
 
 from briges.runtime import DepthEstimator
 from briges.runtime.errors import BackendError, ImageError
@@ -19,35 +19,14 @@ BATCH = 3
 
 
 @pytest.fixture(scope="module")
-def stub(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build_stub_bundle(tmp_path_factory.mktemp("stub"))
-
-
-@pytest.fixture(scope="module")
 def batch_stub(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build_stub_bundle(tmp_path_factory.mktemp("stub"), batch=BATCH)
-
-
-@pytest.fixture
-def estimator(stub: Path) -> Iterator[DepthEstimator]:
-    with DepthEstimator(stub, threads=1) as made:
-        yield made
 
 
 @pytest.fixture
 def batch_estimator(batch_stub: Path) -> Iterator[DepthEstimator]:
     with DepthEstimator(batch_stub, threads=1) as made:
         yield made
-
-
-def own_size(seed: int = 0) -> NDArray[np.uint8]:
-    """An image that is neither resized nor placed, so that its depth is known."""
-    return np.random.default_rng(seed).integers(0, 256, (HEIGHT_PX, WIDTH_PX, 3), np.uint8)
-
-
-def assert_close(depth: NDArray[np.float32], expected: NDArray[np.float32]) -> None:
-    assert depth.shape == expected.shape
-    assert np.abs(depth - expected).max() <= 1e-4
 
 
 def test_results_are_never_overwritten(estimator, batch_estimator):

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
-from support.stub_bundle import HEIGHT_PX, WIDTH_PX, build_stub_bundle, luminance
+from support.stub_bundle import assert_close, build_stub_bundle, luminance, own_size
 
 from briges.runtime import DepthEstimator
 from briges.runtime.errors import UsageError
@@ -17,27 +15,6 @@ from briges.runtime.errors import UsageError
 @pytest.fixture(scope="module")
 def dynamic_stub(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build_stub_bundle(tmp_path_factory.mktemp("stub"), dynamic_temperature=True)
-
-
-@pytest.fixture(scope="module")
-def stub(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build_stub_bundle(tmp_path_factory.mktemp("stub"))
-
-
-@pytest.fixture
-def estimator(stub: Path) -> Iterator[DepthEstimator]:
-    with DepthEstimator(stub, threads=1) as made:
-        yield made
-
-
-def own_size(seed: int = 0) -> NDArray[np.uint8]:
-    """An image that is neither resized nor placed, so that its depth is known."""
-    return np.random.default_rng(seed).integers(0, 256, (HEIGHT_PX, WIDTH_PX, 3), np.uint8)
-
-
-def assert_close(depth: NDArray[np.float32], expected: NDArray[np.float32]) -> None:
-    assert depth.shape == expected.shape
-    assert np.abs(depth - expected).max() <= 1e-4
 
 
 @pytest.mark.parametrize("temperature", [1.0, 3.0])

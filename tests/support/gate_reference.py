@@ -28,13 +28,13 @@ def gate_reference(
         query = _linear(x_normed, cross, "attn.query")
         key_value = _linear(y_normed, cross, "attn.key_value")
         attended = _attention(query, key_value[:, :width], key_value[:, width:], heads, taus[0])
-        x = x + _linear(attended, cross, "attn.proj")  # noqa: PLW2901
-        x = x + _mlp(_norm(x, cross, "norm2"), cross)  # noqa: PLW2901
+        crossed = x + _linear(attended, cross, "attn.proj")
+        bridged = crossed + _mlp(_norm(crossed, cross, "norm2"), cross)
 
-        packed = _linear(_norm(x, self_, "norm1"), self_, "attn.qkv")
+        packed = _linear(_norm(bridged, self_, "norm1"), self_, "attn.qkv")
         query, key, value = (packed[:, i * width : (i + 1) * width] for i in range(3))
-        x = x + _linear(_attention(query, key, value, heads, taus[1]), self_, "attn.proj")  # noqa: PLW2901
-        fused.append(x + _mlp(_norm(x, self_, "norm2"), self_))
+        attended = bridged + _linear(_attention(query, key, value, heads, taus[1]), self_, "attn.proj")
+        fused.append(attended + _mlp(_norm(attended, self_, "norm2"), self_))
     return torch.stack(fused)
 
 

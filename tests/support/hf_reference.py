@@ -167,9 +167,10 @@ def _empty(build):
 def _renamed(module: nn.Module, renames: Renames) -> dict[str, Tensor]:
     renamed = {}
     for name, value in module.state_dict().items():
+        target = name
         for pattern, replacement in renames:
-            name = re.sub(pattern, replacement, name)  # noqa: PLW2901
-        renamed[name] = value
+            target = re.sub(pattern, replacement, target)
+        renamed[target] = value
     return renamed
 
 

@@ -29,6 +29,17 @@ def luminance(image: NDArray[np.uint8]) -> NDArray[np.float32]:
     return depth
 
 
+def own_size(seed: int = 0) -> NDArray[np.uint8]:
+    """An image that is neither resized nor placed, so that its depth is known."""
+    return np.random.default_rng(seed).integers(0, 256, (HEIGHT_PX, WIDTH_PX, 3), np.uint8)
+
+
+def assert_close(depth: NDArray[np.float32], expected: NDArray[np.float32]) -> None:
+    """Depth of the stub agrees to float32 rounding of values up to 255."""
+    assert depth.shape == expected.shape
+    assert np.abs(depth - expected).max() <= 1e-4
+
+
 def build_stub_bundle(
     folder: Path, *, batch: int = 1, dynamic_temperature: bool = False, random_seed: int | None = None
 ) -> Path:
