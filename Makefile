@@ -1,6 +1,7 @@
 # Everything a user does. Targets call commands; the logic is in the commands.
 #
 #   make engine PRESET=briges-v2-b CHECKPOINT=BriGeS.pth HEIGHT=518 WIDTH=686 TEMPERATURE=1.0
+#   make engine PRESET=briges-v2-b CHECKPOINT=BriGeS.pth SIZES="518x518 518x924" FLAVOUR=tensorrt-rtx BUILD="--split"
 
 PRESET      ?= briges-v2-b
 CHECKPOINT  ?=
@@ -8,8 +9,12 @@ DEPTH_WEIGHTS ?=
 SEMANTIC_WEIGHTS ?=
 HEIGHT      ?=
 WIDTH       ?=
-PRECISION   ?= fp32
+SIZES       ?=
+PRECISION   ?= fp16
+ATTENTION   ?= native
 TEMPERATURE ?= 1.0
+FLAVOUR     ?= auto
+BUILD       ?=
 OUT         ?= build/$(PRESET)
 PYTHON      ?= python3
 VENV        ?= .venv
@@ -30,12 +35,15 @@ engine bench: export SEMANTIC_WEIGHTS := $(SEMANTIC_WEIGHTS)
 engine bench: export OUT := $(OUT)
 engine bench: export PRESET := $(PRESET)
 engine bench: export TEMPERATURE := $(TEMPERATURE)
+engine bench: export FLAVOUR := $(FLAVOUR)
+engine bench: export ATTENTION := $(ATTENTION)
+engine bench: export PRECISION := $(PRECISION)
 FILES := $(if $(CHECKPOINT),--checkpoint "$$CHECKPOINT")
 FILES += $(if $(DEPTH_WEIGHTS),--depth-weights "$$DEPTH_WEIGHTS")
 FILES += $(if $(SEMANTIC_WEIGHTS),--semantic-weights "$$SEMANTIC_WEIGHTS")
 # Without a checkpoint, random weights, which the tool announces everywhere.
 WEIGHTS := $(FILES) $(if $(CHECKPOINT),,--random-weights 0)
-SIZE := $(if $(HEIGHT),--height "$(HEIGHT)") $(if $(WIDTH),--width "$(WIDTH)")
+SIZE := $(if $(HEIGHT),--height "$(HEIGHT)") $(if $(WIDTH),--width "$(WIDTH)") $(foreach size,$(SIZES),--size "$(size)")
 
 .DEFAULT_GOAL := help
 .PHONY: help setup engine test test-full check fix wheel bench clean
@@ -43,7 +51,8 @@ SIZE := $(if $(HEIGHT),--height "$(HEIGHT)") $(if $(WIDTH),--width "$(WIDTH)")
 help: ## list every target
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
 	@echo
-	@echo "  variables of make engine: PRESET CHECKPOINT DEPTH_WEIGHTS SEMANTIC_WEIGHTS HEIGHT WIDTH PRECISION TEMPERATURE OUT"
+	@echo "  variables of make engine: PRESET CHECKPOINT DEPTH_WEIGHTS SEMANTIC_WEIGHTS HEIGHT WIDTH SIZES PRECISION"
+	@echo "  ATTENTION TEMPERATURE FLAVOUR OUT, and BUILD for further options of \`briges build\`"
 
 setup: $(INSTALLED) ## create .venv with everything pinned; the other targets do so themselves
 
@@ -56,10 +65,10 @@ $(INSTALLED): setup.cfg pyproject.toml constraints.txt
 	rm -f $(VENV)/.installed*
 	touch $@
 
-engine: $(INSTALLED) ## checkpoint (or random weights) -> checked ONNX -> engine bundle
-	$(BIN)/briges export "$$PRESET" $(WEIGHTS) $(SIZE) --precision "$(PRECISION)" --temperature "$$TEMPERATURE" \
-		--out "$$OUT/model"
-	$(BIN)/briges build "$$OUT/model" --out "$$OUT/engine"
+engine: $(INSTALLED) ## checkpoint (or random weights) -> checked ONNX -> TensorRT engine bundle
+	$(BIN)/briges export "$$PRESET" $(WEIGHTS) $(SIZE) --precision "$$PRECISION" --attention "$$ATTENTION" \
+		--temperature "$$TEMPERATURE" --out "$$OUT/model"
+	$(BIN)/briges build "$$OUT/model" --out "$$OUT/engine" --flavour "$$FLAVOUR" $(BUILD)
 
 test: $(INSTALLED) ## lint, types and every test that needs minutes, not hours
 	$(MAKE) --no-print-directory check
@@ -80,8 +89,9 @@ fix: $(INSTALLED) ## what can be mended by itself
 wheel: $(INSTALLED) ## wheel and sdist in dist/
 	$(BIN)/python -m build --outdir dist .
 
-bench: $(INSTALLED) ## ONNX Runtime against eager PyTorch on the bundle in OUT
-	$(BIN)/briges bench eager "$$OUT/engine" $(FILES)
+bench: $(INSTALLED) ## ONNX Runtime against eager PyTorch on the model in OUT
+	$(BIN)/briges build "$$OUT/model" --out "$$OUT/engine-onnxruntime" --flavour onnxruntime
+	$(BIN)/briges bench eager "$$OUT/engine-onnxruntime" $(FILES)
 
 clean: ## remove build artefacts and the environment
 	rm -rf build dist $(VENV) *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -34,14 +34,15 @@ def eager(
 
     from briges.benchmarks.eager import compare_with_eager
     from briges.export.checkpoints import WeightFiles
+    from briges.runtime.manifest import notices
 
     source = WeightFiles(checkpoint, depth_weights, semantic_weights) if checkpoint else None
     with progress() as on_step:
         result = compare_with_eager(bundle, source, runs=runs, on_step=on_step)
-    warn(result.model)
+    warn(notices(result.manifest))
     for name, samples in (("ONNX Runtime", result.onnxruntime_ms), ("PyTorch eager", result.eager_ms)):
         low, high = min(samples), max(samples)
         click.echo(f"{name:13} median {median(samples):9.1f} ms   min {low:9.1f}   max {high:9.1f}   n {len(samples)}")
     click.echo(f"ratio {result.ratio:.2f}: ONNX Runtime is that many times as fast")
-    click.echo(f"outputs apart {result.relative_error:.1e} relative")
+    click.echo(f"outputs apart {result.agreement.max_relative_error:.1e} relative")
     click.echo(result.conditions)

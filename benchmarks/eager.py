@@ -20,14 +20,18 @@ from pathlib import Path
 import torch
 
 from briges.export.assemble import assemble, with_taps
+from briges.export.attention_form import relative_form
 from briges.export.checkpoints import WeightFiles
-from briges.export.parity import MAX_RELATIVE_ERROR, Feed, photograph_feeds, reference_depths, relative_error
+from briges.export.parity import reference_depths
 from briges.export.presets import find_preset
 from briges.export.to_onnx import ContractModel
+from briges.runtime.agreement import LIMITS, Agreement, compare, violations
 from briges.runtime.errors import BackendError, UsageError
 from briges.runtime.files import sha256_of
-from briges.runtime.manifest import ModelSpec, read_manifest
-from briges.runtime.onnx_backend import OnnxBackend
+from briges.runtime.manifest import Manifest, read_manifest
+from briges.runtime.onnx_backend import OnnxBackend, open_sessions
+from briges.runtime.photographs import Feed, photograph_feeds
+from briges.runtime.sidecar import ModelSpec, SizedGraph
 
 
 @dataclass(frozen=True)
@@ -36,8 +40,8 @@ class EagerComparison:
 
     onnxruntime_ms: tuple[float, ...]
     eager_ms: tuple[float, ...]
-    relative_error: float
-    model: ModelSpec
+    agreement: Agreement
+    manifest: Manifest
     conditions: str  # what was timed, on what, with which versions
 
     @property
@@ -55,23 +59,25 @@ def compare_with_eager(
     Raises UsageError if the weights are not the bundle's, BackendError if the outputs differ.
     """
     manifest = read_manifest(bundle)
-    spec = manifest.model
+    spec, graph = manifest.model, manifest.model.graphs[0]
+    _require_onnxruntime(bundle, manifest)
     threads = len(os.sched_getaffinity(0))
     torch.set_num_threads(threads)
-    model = _rebuild(spec, source)
-    feed = photograph_feeds(spec)[0]
+    model = _rebuild(spec, graph, source)
+    feed = photograph_feeds(spec, graph)[0]
     reference = reference_depths(model, [feed], on_step)[0]
-    backend = OnnxBackend(bundle / manifest.engine, spec, "cpu", threads)
+    engines = manifest.engines_of(graph.size)
+    backend = OnnxBackend(engines, open_sessions(bundle, engines, "cpu", threads))
     try:
         for name, array in feed.items():
             backend.inputs[name][...] = array
         backend.run()
-        error = relative_error(backend.output, reference)
-        if not error <= MAX_RELATIVE_ERROR:
+        agreement = compare(backend.output, reference)
+        if found := violations(agreement, LIMITS[spec.precision]):
             raise BackendError(
                 subject=f"bundle {bundle}",
-                came=f"differs from eager PyTorch by {error:.1e} relative",
-                expected=f"at most {MAX_RELATIVE_ERROR:.0e} before anything is timed",
+                came=f"differs from eager PyTorch: {'; '.join(found)}",
+                expected="the same depth before anything is timed",
                 cure="give the checkpoint the bundle was made from, or build it again",
             )
         samples: tuple[list[float], list[float]] = ([], [])
@@ -81,13 +87,23 @@ def compare_with_eager(
             samples[1].append(_milliseconds(lambda: _forward(model, feed)))
     finally:
         backend.close()
-    return EagerComparison(tuple(samples[0]), tuple(samples[1]), error, spec, _conditions(spec, backend.name, threads))
+    conditions = _conditions(spec, graph, backend.name, threads)
+    return EagerComparison(tuple(samples[0]), tuple(samples[1]), agreement, manifest, conditions)
 
 
-def _conditions(spec: ModelSpec, backend: str, threads: int) -> str:
-    size = f"{spec.image.height_px}x{spec.image.width_px}"
+def _require_onnxruntime(bundle: Path, manifest: Manifest) -> None:
+    if manifest.flavour != "onnxruntime":
+        raise UsageError(
+            subject=f"bundle {bundle}",
+            came=f"a {manifest.flavour} engine",
+            expected="a bundle for ONNX Runtime: both sides run on the same CPU cores",
+            cure="build one from the same model: `briges build MODEL_DIR --out BUNDLE --flavour onnxruntime`",
+        )
+
+
+def _conditions(spec: ModelSpec, graph: SizedGraph, backend: str, threads: int) -> str:
     return (
-        f"{spec.preset} {spec.precision} {size} batch {spec.batch}; model alone, host clock, 1 warm-up; "
+        f"{spec.preset} {spec.precision} {graph.size} batch {spec.batch}; model alone, host clock, 1 warm-up; "
         f"{_cpu_name()}, {threads} threads, clocks as found; {backend}, torch {torch.__version__}, "
         f"briges-trt {metadata.version('briges-trt')}"
     )
@@ -99,7 +115,7 @@ def _cpu_name() -> str:
     return next(names, platform.machine())
 
 
-def _rebuild(spec: ModelSpec, source: WeightFiles | None) -> ContractModel:
+def _rebuild(spec: ModelSpec, graph: SizedGraph, source: WeightFiles | None) -> ContractModel:
     seed = spec.weights.random_seed
     if (seed is None) == (source is None):
         raise UsageError(
@@ -123,9 +139,10 @@ def _rebuild(spec: ModelSpec, source: WeightFiles | None) -> ContractModel:
     assembled = assemble(
         with_taps(find_preset(spec.preset), spec.taps),
         source if source is not None else int(seed or 0),
-        height_px=spec.image.height_px,
-        width_px=spec.image.width_px,
+        height_px=graph.image.height_px,
+        width_px=graph.image.width_px,
         temperature=text,
+        form=relative_form(spec.attention.lowering),
     )
     return ContractModel(assembled.model).eval()
 

@@ -3,29 +3,90 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any, Literal, cast, get_args
 
 import click
 
+from briges.runtime.errors import unknown_name
 from briges.runtime.main import FolderPath, requires
+from briges.runtime.manifest import Flavour
+from briges.runtime.terminal import detailed_progress, warn
+
+_FLAVOURS = ("auto", *get_args(Flavour))
 
 
-@requires("cpu", "onnxruntime")
+@requires("build", "onnx", "onnxruntime", "filelock", "cv2", "PIL")
 @click.command()
 @click.argument("model_dir", type=Path)
 @click.option("--out", type=FolderPath(), required=True, help="Bundle folder to write.")
+@click.option("--flavour", metavar=f"[{'|'.join(_FLAVOURS)}]", default="auto", show_default=True, help="What runs it.")
+@click.option("--split", is_flag=True, help="Three engines: geometry encoder, semantic encoder, gates with head.")
+@click.option("--workspace-bytes", type=int, help="Most device memory one layer may use for scratch.")
+@click.option("--optimization-level", type=int, help="0, quick build, to 5, fast engine.  [default: the flavour's, 3]")
+@click.option("--timing-cache", type=Path, help="File that keeps kernel timings for the next build. TensorRT alone.")
 @click.option(
-    "--flavour", type=click.Choice(["onnxruntime"]), default="onnxruntime", show_default=True, help="What runs it."
+    "--compute-capability",
+    "compute_capabilities",
+    multiple=True,
+    help="GPU to compile for, such as 8.6; repeat it for several. TensorRT-RTX alone.",
 )
-def build(model_dir: Path, out: Path, flavour: str) -> None:
-    """Turn an exported model into an engine bundle.
+@click.option("--hardware-compatible", is_flag=True, help="One engine for all GPUs from Ampere on. TensorRT alone.")
+@click.option("--version-compatible", is_flag=True, help="Loads in later TensorRT versions too. TensorRT alone.")
+@click.option("--strip-weights", is_flag=True, help="Store the engine without weights. Needs a GPU to build.")
+@click.option(
+    "--repair",
+    is_flag=False,
+    flag_value="fp32",
+    type=click.Choice(["fp32", "bf16"]),
+    help="If the numeric gate fails, find the parts that lose accuracy and put them into --repair=fp32, or =bf16. "
+    "--repair alone, at the end of the line, means fp32.",
+)
+@click.option("--allow-unverified", is_flag=True, help="Keep a bundle that fails the gate; it says so at every use.")
+@click.option("--force", is_flag=True, help="Build even what is up to date.")
+@click.option(
+    "--log-file",
+    type=Path,
+    help="Where TensorRT's log goes.  [default: OUT.log]",
+)
+def build(
+    model_dir: Path,
+    out: Path,
+    flavour: str,
+    split: bool,
+    repair: Literal["fp32", "bf16"] | None,
+    allow_unverified: bool,
+    force: bool,
+    log_file: Path | None,
+    timing_cache: Path | None,
+    **options: Any,
+) -> None:
+    """Turn an exported model into an engine bundle, and compare its depth with fp32 PyTorch's on photographs.
 
     \b
-    briges build build/depth-anything-v2-s/model --out build/depth-anything-v2-s/engine
+    briges build build/briges-v2-b/model --out build/briges-v2-b/engine
+    briges build MODEL_DIR --out BUNDLE --flavour onnxruntime            (runs on a CPU)
+    briges build MODEL_DIR --out BUNDLE --flavour tensorrt-rtx --compute-capability 8.6 --compute-capability 8.9
+    briges build MODEL_DIR --out BUNDLE --split
     """
-    from briges.engines.bundle import build_onnxruntime_bundle
-    from briges.runtime.terminal import warn
+    from briges.engines.build import build_bundle
+    from briges.engines.report import describe_build
+    from briges.engines.request import BuildRequest
+    from briges.engines.spec import EngineSpec
+    from briges.engines.watcher import Watcher
+    from briges.runtime.compatibility import choose_flavour
+    from briges.runtime.manifest import notices
 
-    manifest = build_onnxruntime_bundle(model_dir, out)
-    warn(manifest.model)
-    megabytes = sum(file.size_bytes for file in manifest.files.values()) / 1e6
-    click.echo(f"{out}: {manifest.model.preset} for {flavour} {manifest.flavour_version}, {megabytes:.0f} MB")
+    if flavour not in _FLAVOURS:
+        raise unknown_name("--flavour", flavour, _FLAVOURS)
+    chosen = cast("Flavour", flavour)
+    if flavour == "auto":
+        chosen, reason = choose_flavour()
+        click.echo(f"--flavour auto: {chosen}. {reason}", err=True)
+    spec = EngineSpec(flavour=chosen, timing_cache=str(timing_cache) if timing_cache else None, **options)
+    request = BuildRequest(spec, split, repair, allow_unverified, force, log_file)
+    with detailed_progress() as (on_step, on_detail):
+        watcher = Watcher(on_step, lambda phase, done, total: on_detail(f"{phase} {done}/{total}"))
+        built = build_bundle(model_dir, out, request, watcher)
+    warn(notices(built.manifest))
+    for line in describe_build(out, built):
+        click.echo(line)

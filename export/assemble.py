@@ -12,10 +12,11 @@ from briges.export.gates import BridgingGate, fold_temperature
 from briges.export.model import DepthModel
 from briges.export.presets import Preset
 from briges.export.random_weights import randomise
+from briges.export.sam import RelativeForm
 from briges.export.temperature import parse_temperature
 from briges.runtime.contracts import PATCH_PX
 from briges.runtime.errors import InvalidSizeError, UsageError
-from briges.runtime.manifest import Temperature, Weights
+from briges.runtime.sidecar import Temperature, Weights
 
 # Positions are interpolated from a 37x37 table and attention grows with the square of the area; past this nobody has
 # ever trained or measured, and below it the coarsest level of the head has no pixels to fuse.
@@ -74,12 +75,18 @@ def with_taps(preset: Preset, taps: tuple[int, ...] | None) -> Preset:
 
 
 def assemble(
-    preset: Preset, source: WeightFiles | int, *, height_px: int, width_px: int, temperature: str
+    preset: Preset,
+    source: WeightFiles | int,
+    *,
+    height_px: int,
+    width_px: int,
+    temperature: str,
+    form: RelativeForm | None = None,
 ) -> AssembledModel:
     """Build the model for one fixed size.
 
     source: weight files, which may refine the preset (see ``load_weights``), or the seed of random weights.
-    temperature: see ``parse_temperature``.
+    temperature: see ``parse_temperature``. form: see ``SamEncoder``.
     Raises CheckpointError, InvalidSizeError, UsageError.
     """
     check_network_size(height_px, width_px)
@@ -89,11 +96,11 @@ def assemble(
         preset, origin = loaded.preset, loaded.origin
         policy = dataclasses.replace(policy, learned=loaded.learned_temperatures)
         with torch.device("meta"):
-            model = DepthModel(preset, height_px, width_px)
+            model = DepthModel(preset, height_px, width_px, form)
         model.load_state_dict(loaded.state, assign=True)
     else:
         with torch.device("meta"):
-            model = DepthModel(preset, height_px, width_px)
+            model = DepthModel(preset, height_px, width_px, form)
         model.to_empty(device="cpu")
         randomise(model, source)
         origin = Weights(files=(), random_seed=source, layout="none", licence="none: random weights")

@@ -20,7 +20,7 @@ from briges.export.presets import PRESETS, Preset
 from briges.export.public_weights import refused_reason, weight_by_sha256
 from briges.runtime.errors import CheckpointError, UsageError
 from briges.runtime.files import sha256_of
-from briges.runtime.manifest import SourceFile, Weights
+from briges.runtime.sidecar import SourceFile, Weights
 
 Role = Literal["checkpoint", "depth-weights", "semantic-weights"]
 

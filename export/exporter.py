@@ -9,74 +9,111 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from briges.export.assemble import AssembledModel, assemble, with_taps
+import numpy as np
+
+from briges.export.assemble import AssembledModel, assemble, check_network_size, with_taps
+from briges.export.attention_form import describe_form, relative_form
 from briges.export.checkpoints import WeightFiles
-from briges.export.parity import check_parity, photograph_feeds, reference_depths
+from briges.export.parity import check_parity, reference_depths
+from briges.export.precision import apply_precision, decide
 from briges.export.presets import find_preset
+from briges.export.ranges import recording
 from briges.export.to_onnx import OPSET, ContractModel, image_inputs, write_onnx
 from briges.runtime import contracts
+from briges.runtime.agreement import Precision
 from briges.runtime.errors import ExportError, InvalidSizeError
 from briges.runtime.files import replacing_folder, sha256_of, write_text
-from briges.runtime.manifest import MODEL_SCHEMA, Gates, ModelSpec
+from briges.runtime.photographs import photograph_feeds, reference_key
 from briges.runtime.records import to_json
+from briges.runtime.sidecar import MODEL_SCHEMA, Decision, Gates, ModelSpec, SizedGraph
 
 _MAX_BATCH = 64
 
 
 @dataclass(frozen=True)
 class ExportRequest:
-    """What to export. ``source``: weight files, or the seed of random weights. None means the preset's own value."""
+    """What to export.
+
+    source: weight files, or the seed of random weights. sizes: (height, width) in pixels of each graph, empty for the
+    preset's own size. attention: "native" writes it the way TensorRT fuses, "plain" is the literal form.
+    Raises UsageError, InvalidSizeError.
+    """
 
     preset: str
     source: WeightFiles | int
-    height_px: int | None = None
-    width_px: int | None = None
+    sizes: tuple[tuple[int, int], ...] = ()
     batch: int = 1
     input_dtype: Literal["uint8", "float32"] = "uint8"
     temperature: str = "1.0"
     taps: tuple[int, ...] | None = None
-    precision: Literal["fp32"] = "fp32"
+    precision: Precision = "fp32"
+    attention: Literal["native", "plain"] = "native"
     verify: bool = True
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.batch <= _MAX_BATCH:
+            raise InvalidSizeError(
+                subject="batch", came=str(self.batch), expected=f"1 to {_MAX_BATCH}", cure="use --batch 1 for latency"
+            )
+        for height_px, width_px in self.sizes:
+            check_network_size(height_px, width_px)
+        if len(set(self.sizes)) < len(self.sizes):
+            raise InvalidSizeError(
+                subject="--size",
+                came=", ".join(f"{height}x{width}" for height, width in self.sizes),
+                expected="each size once",
+                cure="leave the repeated one out",
+            )
 
 
 def export_model(request: ExportRequest, out: Path, on_step: Callable[[str], None]) -> ModelSpec:
     """Export to the folder ``out`` and return its sidecar. ``on_step`` is told what starts.
 
-    The folder appears only after the check passed. The check costs one PyTorch and one ONNX Runtime inference per
+    The folder appears only after the check passed. Each size costs one PyTorch and one ONNX Runtime inference per
     photograph; the PyTorch model is released before ONNX Runtime loads its copy, so the two never add up in memory.
     Raises CheckpointError, InvalidSizeError, UsageError, ExportError, OutputError, BackendError.
     """
     preset = with_taps(find_preset(request.preset), request.taps)
-    if not 1 <= request.batch <= _MAX_BATCH:
-        raise InvalidSizeError(
-            subject="batch", came=str(request.batch), expected=f"1 to {_MAX_BATCH}", cure="use --batch 1 for latency"
-        )
-    on_step("reading weights" if isinstance(request.source, WeightFiles) else "drawing random weights")
+    sizes = request.sizes or ((preset.height_px, preset.width_px),)
+    decisions: tuple[Decision, ...] = ()
+    references: dict[str, Any] = {}  # what np.savez can be given
     with replacing_folder(out, marker=contracts.SIDECAR_FILE) as folder:
-        assembled = assemble(
-            preset,
-            request.source,
-            height_px=preset.height_px if request.height_px is None else request.height_px,
-            width_px=preset.width_px if request.width_px is None else request.width_px,
-            temperature=request.temperature,
-        )
-        spec = _describe(request, assembled)
-        feeds = photograph_feeds(spec) if request.verify else []
-        model = ContractModel(assembled.model).eval()
-        del assembled
-        with _torch_errors():
-            references = reference_depths(model, feeds, on_step)
-            on_step("tracing to ONNX")
-            write_onnx(model, spec, folder)
-        del model
-        gc.collect()  # the traced program holds the weights in reference cycles
-        if feeds:
-            parity = check_parity(folder / contracts.MODEL_FILE, spec, feeds, references, on_step)
-            spec = dataclasses.replace(spec, parity=parity)
-        names = (contracts.MODEL_FILE, contracts.WEIGHTS_FILE)
-        spec = dataclasses.replace(spec, files={name: sha256_of(folder / name) for name in names})
+        for number, (height_px, width_px) in enumerate(sizes):
+            on_step("reading weights" if isinstance(request.source, WeightFiles) else "drawing random weights")
+            assembled = assemble(
+                preset,
+                request.source,
+                height_px=height_px,
+                width_px=width_px,
+                temperature=request.temperature,
+                form=relative_form(request.attention),
+            )
+            if number == 0:
+                spec = _describe(request, assembled, sizes)
+            graph = spec.graphs[number]
+            feeds = photograph_feeds(spec, graph) if request.verify else []
+            with _torch_errors():
+                with recording(assembled.model) as ranges:
+                    depths = reference_depths(ContractModel(assembled.model), feeds, on_step)
+                references |= {reference_key(graph, index): depth for index, depth in enumerate(depths)}
+                if request.precision != "fp32":
+                    # One table for all sizes: they share their weights.
+                    decisions = decisions or decide(assembled.model, ranges, request.precision)
+                    apply_precision(assembled.model, decisions, request.precision)
+                on_step(f"tracing {graph.size} to ONNX")
+                write_onnx(ContractModel(assembled.model, request.precision), spec, graph, folder)
+            del assembled
+            gc.collect()  # the traced program holds the weights in reference cycles
+            # ONNX Runtime has no bf16 on a CPU; the builder's gate computes it another way.
+            if feeds and request.precision != "bf16":
+                agreement = check_parity(folder, spec, graph, feeds, depths, on_step)
+                spec = _with_graph(spec, number, dataclasses.replace(graph, agreement=agreement))
+        if references:
+            np.savez(folder / contracts.REFERENCE_FILE, **references)
+        files = {path.name: sha256_of(path) for path in sorted(folder.iterdir())}
+        spec = dataclasses.replace(spec, decisions=decisions, files=files)
         write_text(folder / contracts.SIDECAR_FILE, to_json(spec))
     return spec
 
@@ -96,23 +133,40 @@ def _torch_errors() -> Iterator[None]:
         ) from error
 
 
-def _describe(request: ExportRequest, assembled: AssembledModel) -> ModelSpec:
+def _describe(request: ExportRequest, assembled: AssembledModel, sizes: tuple[tuple[int, int], ...]) -> ModelSpec:
     """The sidecar, as far as it is known before anything is written."""
     preset = assembled.preset
-    height_px, width_px = assembled.model.head.output_size
-    inputs = image_inputs(preset, height_px=height_px, width_px=width_px, dtype=request.input_dtype)
+    graphs = tuple(
+        SizedGraph(
+            file=contracts.MODEL_FILE if len(sizes) == 1 else f"model-{height_px}x{width_px}.onnx",
+            inputs=image_inputs(preset, height_px=height_px, width_px=width_px, dtype=request.input_dtype),
+            agreement=None,
+        )
+        for height_px, width_px in sizes
+    )
     return ModelSpec(
         schema_version=MODEL_SCHEMA,
         preset=preset.name,
         precision=request.precision,
+        decisions=(),
+        attention=describe_form(request.attention, preset),
         opset=OPSET,
         batch=request.batch,
         taps=preset.geometry.taps,
-        inputs=inputs,
+        graphs=graphs,
         gates=Gates(preset.gate_heads, preset.aligner) if preset.gated else None,
         temperature=assembled.temperature,
         weights=assembled.weights,
-        parity=None,
-        versions={name: metadata.version(name) for name in ("briges-trt", "torch", "onnx", "onnxscript")},
+        reference=contracts.REFERENCE_FILE if request.verify else None,
+        versions=tool_versions(),
         files={},
     )
+
+
+def tool_versions() -> dict[str, str]:
+    """The packages that determine what an export gives."""
+    return {name: metadata.version(name) for name in ("briges-trt", "torch", "onnx", "onnxscript")}
+
+
+def _with_graph(spec: ModelSpec, number: int, graph: SizedGraph) -> ModelSpec:
+    return dataclasses.replace(spec, graphs=(*spec.graphs[:number], graph, *spec.graphs[number + 1 :]))

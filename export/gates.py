@@ -31,7 +31,8 @@ class CrossAttention(nn.Module):
         """depth [B, Nq, C], semantic [B, Nk, C] -> [B, Nq, C]; temperature: float32 [1], or None for 1."""
         query = split_heads(self.query(depth), self.heads)
         key, value = (split_heads(part, self.heads) for part in self.key_value(semantic).chunk(2, dim=-1))
-        scale = self.scale if temperature is None else self.scale / temperature
+        # Divided in float32, where a small temperature does not overflow before it meets the query.
+        scale = self.scale if temperature is None else (self.scale / temperature).to(query.dtype)
         return self.proj(merge_heads(attend(query * scale, key, value)))
 
 

@@ -39,7 +39,8 @@ class SelfAttention(nn.Module):
     def forward(self, tokens: Tensor, temperature: Tensor | None = None) -> Tensor:
         """tokens: [B, N, C]; temperature: float32 [1] dividing the logits, or None for 1."""
         query, key, value = (split_heads(part, self.heads) for part in self.qkv(tokens).chunk(3, dim=-1))
-        scale = self.scale if temperature is None else self.scale / temperature
+        # Divided in float32, where a small temperature does not overflow before it meets the query.
+        scale = self.scale if temperature is None else (self.scale / temperature).to(query.dtype)
         return self.proj(merge_heads(attend(query * scale, key, value)))
 
 

@@ -8,7 +8,7 @@ from briges.export.dinov2 import DinoV2
 from briges.export.dpt import DptHead
 from briges.export.gates import BridgingGate, SemanticAligner
 from briges.export.presets import Preset
-from briges.export.sam import RelativeAttention, SamEncoder
+from briges.export.sam import RelativeAttention, RelativeForm, SamEncoder
 
 
 class DepthModel(nn.Module):
@@ -18,7 +18,7 @@ class DepthModel(nn.Module):
     Call ``bake_constants`` once after the weights are in place.
     """
 
-    def __init__(self, preset: Preset, height_px: int, width_px: int) -> None:
+    def __init__(self, preset: Preset, height_px: int, width_px: int, form: RelativeForm | None = None) -> None:
         super().__init__()
         patch_px = preset.geometry.patch_px
         grid = (height_px // patch_px, width_px // patch_px)
@@ -26,7 +26,7 @@ class DepthModel(nn.Module):
         self.preset = preset
         self.geometry = DinoV2(preset.geometry, grid)
         if preset.semantic is not None:
-            self.semantic = SamEncoder(preset.semantic)
+            self.semantic = SamEncoder(preset.semantic, form)
             self.aligner = SemanticAligner(width, grid, preset.aligner)
             self.gates = nn.ModuleList(BridgingGate(width, preset.gate_heads) for _ in range(4))
         self.head = DptHead(preset.geometry, preset.head, grid)
@@ -46,11 +46,17 @@ class DepthModel(nn.Module):
         semantic_image: float [B, 3, 1024, 1024], RGB, SAM-normalised; None for ungated presets
         temperature: float32 [1] dividing the gates' logits; None when folded into the weights
         """
-        tapped = self.geometry(depth_image)
-        if semantic_image is not None:
-            aligned = self.aligner(self.semantic(semantic_image))
-            tapped = [
-                gate(depth, semantic, temperature)
-                for gate, depth, semantic in zip(self.gates, tapped, aligned, strict=True)
+        semantic = None if semantic_image is None else self.semantic(semantic_image)
+        return self.fuse(self.geometry(depth_image), semantic, temperature)
+
+    def fuse(self, features: list[Tensor], semantic: Tensor | None, temperature: Tensor | None) -> Tensor:
+        """The part after the encoders: the gates, if there is a semantic map, and the head.
+
+        features: four maps [B, N, C] of the geometry encoder; semantic: [B, C, g, g], None for ungated presets.
+        """
+        if semantic is not None:
+            features = [
+                gate(depth, aligned, temperature)
+                for gate, depth, aligned in zip(self.gates, features, self.aligner(semantic), strict=True)
             ]
-        return self.head(tapped)
+        return self.head(features)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from briges.runtime.errors import UsageError
-from briges.runtime.manifest import Temperature
+from briges.runtime.sidecar import Temperature
 
 _SITES = ("cross", "self")
 

@@ -8,6 +8,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from briges.runtime.errors import BackendError
 from briges.runtime.manifest import Manifest
 
 Provider = Literal["auto", "cpu", "cuda"]
@@ -31,9 +32,23 @@ class Backend(Protocol):
         """Release the engine; ``run`` must not be called any more."""
 
 
-def open_backend(folder: Path, manifest: Manifest, provider: Provider, threads: int | None) -> Backend:
-    """Load the engine of the verified bundle ``folder``. Raises BackendError, MissingExtraError."""
-    # The one flavour there is; imported here, so that importing the runtime loads no backend.
-    from briges.runtime.onnx_backend import OnnxBackend
+def open_backends(folder: Path, manifest: Manifest, provider: Provider, threads: int | None) -> list[Backend]:
+    """Load the verified bundle ``folder``: one backend per input size, in the order of ``manifest.model.graphs``.
 
-    return OnnxBackend(folder / manifest.engine, manifest.model, provider, threads)
+    Raises BackendError, MissingExtraError.
+    """
+    from briges.runtime.compatibility import EXECUTED, require_runnable
+
+    require_runnable(manifest)
+    if manifest.flavour not in EXECUTED:
+        raise BackendError(
+            subject=f"bundle {folder}",
+            came=f"a {manifest.flavour} engine, which this release builds and checks but does not run itself",
+            expected="a bundle for ONNX Runtime",
+            cure="build one from the same model: `briges build MODEL_DIR --out BUNDLE --flavour onnxruntime`",
+        )
+    # Imported here, so that importing the runtime loads no backend.
+    from briges.runtime.onnx_backend import OnnxBackend, open_sessions
+
+    sessions = open_sessions(folder, manifest.engines, provider, threads)
+    return [OnnxBackend(manifest.engines_of(graph.size), sessions) for graph in manifest.model.graphs]

@@ -99,7 +99,7 @@ def infer(
             on_progress=on_progress,
             on_error=lambda error: click.echo(f"Error: {error}", err=True),
         )
-    warn(estimator.manifest.model)  # logged and shown at the start too, but that may have scrolled away
+    warn(estimator.notices)  # logged and shown at the start too, but that may have scrolled away
     if summary.times:
         click.echo(f"{summary} - {estimator.backend_name} - outputs in {out}")
     if summary.failed:

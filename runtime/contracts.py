@@ -14,9 +14,17 @@ TEMPERATURE = "temperature"
 # float32 [B, 1, H, W]: relative inverse depth, >= 0, larger is nearer, scale and shift unknown, never normalised.
 DEPTH = "depth"
 
-# A model folder holds these two (and the weights beside the graph), a bundle the manifest.
+# Where `--split` cuts the graph, tensors of the model's own precision. The four feature maps of the geometry encoder,
+# [B, N, C] each, shallow to deep; and the semantic encoder's map [B, C, 64, 64] before it is brought onto the depth
+# grid, so that one semantic engine serves every input size.
+GEOMETRY_FEATURES = tuple(f"geometry_features_{level}" for level in (1, 2, 3, 4))
+SEMANTIC_FEATURES = "semantic_features"
+
+# A model folder holds the sidecar, a graph per input size (this one if there is one size), the weights beside it and
+# what PyTorch made of our photographs in fp32; a bundle holds the manifest.
 MODEL_FILE = "model.onnx"
 WEIGHTS_FILE = "model.onnx.data"
+REFERENCE_FILE = "reference.npz"
 SIDECAR_FILE = "model.json"
 MANIFEST_FILE = "manifest.json"
 

@@ -7,6 +7,8 @@
     |-- CheckpointError              a weight file that cannot be read, or does not fit the preset
     |-- ExportError                  the ONNX model could not be made or failed its check
     |-- DownloadError                a public file could not be fetched or is not the expected one
+    |-- BuildError                   an engine could not be built
+    |   `-- GateError                it was built and its output is too far from the reference
     |-- BundleError                  a model folder or bundle that is damaged, foreign or too new
     |-- ImageError                   an image or video that cannot be used
     |-- OutputError                  a file that could not be written
@@ -77,6 +79,14 @@ class ExportError(BrigesError):
 
 class DownloadError(BrigesError):
     """A public file could not be fetched or is not the expected one."""
+
+
+class BuildError(BrigesError):
+    """An engine could not be built."""
+
+
+class GateError(BuildError):
+    """An engine was built and its output is too far from the reference."""
 
 
 class BundleError(BrigesError):

@@ -18,11 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from briges.runtime import contracts
-from briges.runtime.backend import Backend, Provider, open_backend
+from briges.runtime.backend import Backend, Provider, open_backends
 from briges.runtime.errors import BackendError, ImageError, UsageError, unknown_name
 from briges.runtime.manifest import Manifest, notices, read_manifest
 from briges.runtime.postprocess import restore_size
 from briges.runtime.preprocess import Fit, Placement, check_image, fill_depth_input, fill_semantic_input, place
+from briges.runtime.sidecar import SizedGraph
 
 logger = logging.getLogger("briges")
 
@@ -91,12 +92,14 @@ class DepthEstimator:
         self.path = Path(bundle)
         self.manifest: Manifest = read_manifest(self.path)
         self.fit: Fit = fit
-        self.notices = notices(self.manifest.model)
+        self.notices = notices(self.manifest)
         for notice in self.notices:
             logger.warning("%s: %s", self.path, notice)
         self._lock = threading.Lock()
-        self._backend: Backend | None = open_backend(self.path, self.manifest, provider, threads)
-        self.backend_name = self._backend.name
+        # Every size at once: a robot must not meet a pause of seconds when the first picture of another aspect comes.
+        backends = open_backends(self.path, self.manifest, provider, threads)
+        self._networks: tuple[_Network, ...] | None = tuple(map(_Network, self.manifest.model.graphs, backends))
+        self.backend_name = self._networks[0].backend.name
 
     def __enter__(self) -> DepthEstimator:
         return self
@@ -109,9 +112,9 @@ class DepthEstimator:
     def close(self) -> None:
         """Release the engine; a second call does nothing. Waits for a running inference."""
         with self._lock:
-            if self._backend is not None:
-                self._backend.close()
-                self._backend = None
+            for network in self._networks or ():
+                network.backend.close()
+            self._networks = None
 
     def __call__(
         self, image: NDArray[np.uint8], *, temperature: float | None = None, out: NDArray[np.float32] | None = None
@@ -159,34 +162,50 @@ class DepthEstimator:
     ) -> list[DepthResult]:
         for image in images:
             check_image(image)
+        results: list[DepthResult] = []
         with self._lock:
-            backend = self._open_backend()
-            self._set_temperature(backend, temperature)
-            started = time.perf_counter()
-            placements = [self._fill(backend, slot, image) for slot, image in enumerate(images)]
-            prepared = time.perf_counter()
-            backend.run()
-            computed = time.perf_counter()
-            depths = [
-                restore_size(placement.crop(backend.output[slot, 0]), image.shape[0], image.shape[1], out)
-                for slot, (placement, image, out) in enumerate(zip(placements, images, outs, strict=True))
+            chosen = [
+                (_nearest(self._open_networks(), image), image, out) for image, out in zip(images, outs, strict=True)
             ]
-            finished = time.perf_counter()
+            for network, group in itertools.groupby(chosen, key=lambda item: item[0]):
+                _, members, places = zip(*group, strict=True)
+                results += self._run(network, members, temperature, places)
+        return results
+
+    def _run(
+        self,
+        network: _Network,
+        images: Sequence[NDArray[np.uint8]],
+        temperature: float | None,
+        outs: Sequence[NDArray[np.float32] | None],
+    ) -> list[DepthResult]:
+        backend = network.backend
+        self._set_temperature(backend, temperature)
+        started = time.perf_counter()
+        placements = [self._fill(network, slot, image) for slot, image in enumerate(images)]
+        prepared = time.perf_counter()
+        backend.run()
+        computed = time.perf_counter()
+        depths = [
+            restore_size(placement.crop(backend.output[slot, 0]), image.shape[0], image.shape[1], out)
+            for slot, (placement, image, out) in enumerate(zip(placements, images, outs, strict=True))
+        ]
+        finished = time.perf_counter()
         share_ms = 1000 / len(images)
         timings = Timings(
             (prepared - started) * share_ms, (computed - prepared) * share_ms, (finished - computed) * share_ms
         )
         return [DepthResult(_finite(depth), timings, self.notices) for depth in depths]
 
-    def _open_backend(self) -> Backend:
-        if self._backend is None:
+    def _open_networks(self) -> tuple[_Network, ...]:
+        if self._networks is None:
             raise BackendError(
                 subject="estimator",
                 came="it is closed",
                 expected="an open DepthEstimator",
                 cure="call it inside its `with` block, or make a new one",
             )
-        return self._backend
+        return self._networks
 
     def _set_temperature(self, backend: Backend, temperature: float | None) -> None:
         if contracts.TEMPERATURE in backend.inputs:
@@ -208,13 +227,27 @@ class DepthEstimator:
                 cure="export the model with `--temperature dynamic` to set it per call",
             )
 
-    def _fill(self, backend: Backend, slot: int, image: NDArray[np.uint8]) -> Placement:
-        model = self.manifest.model
-        placement = place(image.shape[0], image.shape[1], model.image, self.fit)
-        fill_depth_input(image, model.image, placement, backend.inputs[contracts.IMAGE][slot])
-        for semantic in model.inputs[1:]:
-            fill_semantic_input(image, model.image, semantic, placement, backend.inputs[semantic.name][slot])
+    def _fill(self, network: _Network, slot: int, image: NDArray[np.uint8]) -> Placement:
+        graph, inputs = network.graph, network.backend.inputs
+        placement = place(image.shape[0], image.shape[1], graph.image, self.fit)
+        fill_depth_input(image, graph.image, placement, inputs[contracts.IMAGE][slot])
+        for semantic in graph.inputs[1:]:
+            fill_semantic_input(image, graph.image, semantic, placement, inputs[semantic.name][slot])
         return placement
+
+
+@dataclass(frozen=True, eq=False)
+class _Network:
+    """One input size and what runs it."""
+
+    graph: SizedGraph
+    backend: Backend
+
+
+def _nearest(networks: Sequence[_Network], image: NDArray[np.uint8]) -> _Network:
+    """The network whose aspect is nearest to that of ``image`` [h, w, 3], by ratio; the first of equals."""
+    aspect = image.shape[1] / image.shape[0]
+    return min(networks, key=lambda n: abs(math.log(n.graph.image.width_px / n.graph.image.height_px / aspect)))
 
 
 def _check_out(out: NDArray[np.float32], shape: tuple[int, ...]) -> None:

@@ -1,140 +1,119 @@
-"""What is written beside a model and an engine, so that a runtime needs nothing else and can refuse what it must.
+"""The manifest of an engine bundle: what was built, for what, from what, and how it was checked.
 
-``ModelSpec`` is the sidecar ``model.json`` the exporter writes beside ``model.onnx``. ``Manifest`` is ``manifest.json``
-of an engine bundle: it embeds the sidecar and adds what was built. Both are schema-versioned; docs/formats.md describes
-every field.
+Nothing in a bundle is used before its manifest was read and every file's hash matched. docs/formats.md describes every
+field.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal
 
-from briges.runtime import contracts
-from briges.runtime.errors import BundleError
-from briges.runtime.files import sha256_of
-from briges.runtime.records import RecordError, from_object, parse_json
+from briges.runtime import contracts, sidecar
+from briges.runtime.agreement import Agreement, Limits, Precision
+from briges.runtime.sidecar import MODEL_SCHEMA, ModelSpec
+from briges.runtime.verified import check_files, read_record, require_plain_names
 
-MODEL_SCHEMA = 1
-MANIFEST_SCHEMA = 1
+MANIFEST_SCHEMA = 2
 
-Record = TypeVar("Record", bound="ModelSpec | Manifest")
+Flavour = Literal["onnxruntime", "tensorrt", "tensorrt-rtx"]
+DType = Literal["uint8", "float32", "float16", "bfloat16"]
+Part = Literal["model", "geometry", "semantic", "fusion"]
+
+REBUILD = "build it again with `make engine` or `briges build`"
 
 
 @dataclass(frozen=True)
-class ImageInput:
-    """One image tensor of the model.
-
-    ``dtype`` "uint8": [B, H, W, 3] RGB 0..255. "float32": [B, 3, H, W], (value - mean) / std per channel, mean and std
-    in units of 0..255. ``resize`` "cubic": the depth branch; "linear-antialiased-stretch": the semantic branch.
-    """
+class Tensor:
+    """An input or output of an engine."""
 
     name: str
-    dtype: Literal["uint8", "float32"]
-    height_px: int
-    width_px: int
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    resize: Literal["cubic", "linear-antialiased-stretch"]
-
-    def __post_init__(self) -> None:
-        if len(self.mean) != 3 or len(self.std) != 3 or min(self.std) <= 0:
-            raise ValueError("mean and std must hold three numbers each, those of std above 0")
-
-    def shape(self, batch: int) -> tuple[int, ...]:
-        """Shape of the tensor for ``batch`` images."""
-        if self.dtype == "uint8":
-            return (batch, self.height_px, self.width_px, 3)
-        return (batch, 3, self.height_px, self.width_px)
+    dtype: DType
+    shape: tuple[int, ...]
 
 
 @dataclass(frozen=True)
-class Temperature:
-    """Divisors of the gates' attention logits: folded into the weights, or an input of the graph.
+class Engine:
+    """One engine file. ``part``: the whole "model", or a third of it after `--split`. ``size``: the input size it
+    serves, such as "518x686", None if it serves every size.
 
-    ``cross`` and ``self_attention`` are what was folded, 1.0 when dynamic. ``learned`` has the (cross, self) that the
-    checkpoint itself had learned for each gate, which are always folded, in addition; it is empty if there are none.
+    ``activation_bytes``: device memory for intermediate results, from the builder. ``layers``: how many of each type
+    the network had when it was given to the builder. ``build_s``: seconds TensorRT took to read the graph and build.
+    All are unknown (None, empty) for ONNX Runtime.
     """
 
-    mode: Literal["folded", "dynamic", "none"]
-    cross: float
-    self_attention: float
-    learned: tuple[tuple[float, ...], ...]
+    part: Part
+    size: str | None
+    file: str
+    onnx_sha256: str
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+    weights_bytes: int | None
+    activation_bytes: int | None
+    layers: dict[str, int]
+    build_s: float | None = None
 
 
 @dataclass(frozen=True)
-class Gates:
-    """The Bridging Gates as exported: variants of a preset differ here, and state dicts do not record the heads."""
+class BuildOptions:
+    """How the engines were built. None and empty: the flavour's own default."""
 
-    heads: int
-    aligner: Literal["pool", "conv"]
-
-
-@dataclass(frozen=True)
-class SourceFile:
-    """A weight file the model was made from."""
-
-    role: Literal["checkpoint", "depth-weights", "semantic-weights"]
-    name: str
-    sha256: str
-    known_as: str | None  # the public file this is, by checksum
+    split: bool
+    workspace_bytes: int | None
+    optimization_level: int | None
+    compute_capabilities: tuple[str, ...]  # "8.6"; those the engines were made for, or the device's own
+    hardware_compatible: bool
+    version_compatible: bool
+    strip_weights: bool
 
 
 @dataclass(frozen=True)
-class Weights:
-    """Where the weights came from: files, or ``random_seed``. Exactly one of the two."""
+class Host:
+    """Where it was built; None where there is none or it is not known. ``l4t``: Jetson Linux release."""
 
-    files: tuple[SourceFile, ...]
-    random_seed: int | None
-    layout: str
-    licence: str
-
-    def __post_init__(self) -> None:
-        if bool(self.files) == (self.random_seed is not None):
-            raise ValueError("weights come either from files or from a random seed")
+    platform: str  # "Linux x86_64"
+    device: str | None
+    driver: str | None  # the CUDA version the driver supports
+    l4t: str | None
 
 
 @dataclass(frozen=True)
-class Parity:
-    """PyTorch against ONNX Runtime at export: max |a - b| / max |a| over ``photographs`` real photographs."""
+class GateRow:
+    """One comparison with fp32 PyTorch on photographs. ``agreement`` is None where it could not run, ``skipped`` then
+    says why.
+    """
 
-    max_relative_error: float
-    threshold: float
-    photographs: int
+    subject: Literal["onnx", "engine"]
+    size: str
+    agreement: Agreement | None
+    skipped: str | None
 
 
 @dataclass(frozen=True)
-class ModelSpec:
-    """The sidecar of an exported model. ``parity`` is None when the check was switched off."""
+class Gate:
+    """The verdict every build ends with. ``violations``: what was outside ``limits``, in words."""
 
-    schema_version: int
-    preset: str
-    precision: Literal["fp32"]
-    opset: int
-    batch: int
-    taps: tuple[int, ...]
-    inputs: tuple[ImageInput, ...]
-    gates: Gates | None  # None for presets without
-    temperature: Temperature
-    weights: Weights
-    parity: Parity | None
-    versions: dict[str, str]
-    files: dict[str, str]  # file name -> sha256
+    limits: Limits
+    rows: tuple[GateRow, ...]
+    violations: tuple[str, ...]
 
     @property
-    def image(self) -> ImageInput:
-        """The depth branch's input; its size is the size of the depth map."""
-        return self.inputs[0]
+    def passed(self) -> bool:
+        """Whether what could run here stayed inside the limits."""
+        return not self.violations
 
-    def __post_init__(self) -> None:
-        if [spec.name for spec in self.inputs] not in ([contracts.IMAGE], [contracts.IMAGE, contracts.SEMANTIC_IMAGE]):
-            raise ValueError(f"inputs must be {contracts.IMAGE!r} and, for gated presets, {contracts.SEMANTIC_IMAGE!r}")
-        if self.batch < 1 or any(min(spec.height_px, spec.width_px) < 1 for spec in self.inputs):
-            raise ValueError("batch and input sizes must be positive")
-        _require_plain_names(self.files)
+
+@dataclass(frozen=True)
+class Repair:
+    """Parts of the network that ``--repair`` put into another precision, and what that cost over all engines."""
+
+    parts: tuple[str, ...]
+    dtype: Precision
+    engine_bytes_before: int
+    engine_bytes_after: int
+    activation_bytes_before: int | None
+    activation_bytes_after: int | None
 
 
 @dataclass(frozen=True)
@@ -147,12 +126,19 @@ class BundleFile:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What an engine bundle is: the flavour that runs ``engine``, its files, and the model it was built from."""
+    """What an engine bundle is. ``request``: a hash of everything that determined it, so that a build of the same is
+    recognised; ``gate`` is None for a model exported with --no-verify, which has no reference.
+    """
 
     schema_version: int
-    flavour: Literal["onnxruntime"]
-    flavour_version: str  # the library the bundle was checked with when it was built
-    engine: str
+    flavour: Flavour
+    flavour_version: str  # the exact library it was built with
+    engines: tuple[Engine, ...]
+    options: BuildOptions
+    host: Host
+    gate: Gate | None
+    repair: Repair | None
+    request: str
     files: dict[str, BundleFile]
     model: ModelSpec
     built_at: str  # UTC, ISO 8601
@@ -161,88 +147,34 @@ class Manifest:
     def __post_init__(self) -> None:
         if self.model.schema_version != MODEL_SCHEMA:
             raise ValueError(f"its model has schema version {self.model.schema_version!r}, expected {MODEL_SCHEMA}")
-        if self.engine not in self.files:
-            raise ValueError(f"the engine {self.engine!r} is not among the files")
-        _require_plain_names(self.files)
+        sizes = {graph.size for graph in self.model.graphs}
+        for engine in self.engines:
+            if engine.file not in self.files:
+                raise ValueError(f"the engine {engine.file!r} is not among the files")
+            if engine.size is not None and engine.size not in sizes:
+                raise ValueError(f"the engine {engine.file!r} is for size {engine.size}, which the model has not")
+        wanted = {("geometry", "semantic", "fusion"), ("geometry", "fusion")} if self.options.split else {("model",)}
+        for size in sizes:
+            if tuple(engine.part for engine in self.engines_of(size)) not in wanted:
+                raise ValueError(f"the engines of size {size} are incomplete")
+        require_plain_names(self.files)
+
+    def engines_of(self, size: str) -> tuple[Engine, ...]:
+        """The engines that serve ``size``, in the order they run."""
+        order = ("model", "geometry", "semantic", "fusion")
+        return tuple(sorted((e for e in self.engines if e.size in (size, None)), key=lambda e: order.index(e.part)))
 
 
-def _require_plain_names(names: Iterable[str]) -> None:
-    # A path here would have files outside the folder read, copied into a bundle, or overwritten.
-    for name in names:
-        if Path(name).name != name or name in ("", ".", ".."):
-            raise ValueError(f"{name!r} is not a plain file name")
-
-
-def notices(model: ModelSpec) -> tuple[str, ...]:
-    """What every user of this model must be told at every inference; empty for checked weights free to use."""
-    told = []
-    if model.weights.random_seed is not None:
-        told.append(
-            f"RANDOM WEIGHTS (seed {model.weights.random_seed}): latency is representative, the depth is meaningless"
-        )
-    if "-NC-" in model.weights.licence:
-        told.append(f"NO COMMERCIAL USE of these weights: {model.weights.licence}")
-    if model.parity is None:
-        told.append("UNVERIFIED: this model was exported with --no-verify and never compared with PyTorch")
-    return tuple(told)
-
-
-def read_model(folder: Path) -> ModelSpec:
-    """Read and verify a model folder (graph, weights, sidecar). Raises BundleError."""
-    remake = "export the model again with `briges export`"
-    spec = _read(folder / contracts.SIDECAR_FILE, ModelSpec, MODEL_SCHEMA, "model folder", remake)
-    if contracts.MODEL_FILE not in spec.files:
-        raise BundleError(
-            subject=f"model folder {folder}",
-            came=f"{contracts.SIDECAR_FILE} lists the files {sorted(spec.files)}",
-            expected=f"{contracts.MODEL_FILE} among them",
-            cure=remake,
-        )
-    _check_files(folder, spec.files.items(), "model folder", remake)
-    return spec
+def notices(manifest: Manifest) -> tuple[str, ...]:
+    """What every user of this bundle must be told at every inference; empty for a checked one free to use."""
+    told = sidecar.notices(manifest.model)
+    if manifest.gate is not None and not manifest.gate.passed:
+        told += (f"FAILED ITS NUMERIC GATE, built with --allow-unverified: {'; '.join(manifest.gate.violations)}",)
+    return told
 
 
 def read_manifest(folder: Path) -> Manifest:
     """Read and verify a bundle: nothing in it is used before every file's hash matched. Raises BundleError."""
-    remake = "build it again with `make engine` or `briges build`"
-    manifest = _read(folder / contracts.MANIFEST_FILE, Manifest, MANIFEST_SCHEMA, "bundle", remake)
-    _check_files(folder, ((name, file.sha256) for name, file in manifest.files.items()), "bundle", remake)
+    manifest = read_record(folder / contracts.MANIFEST_FILE, Manifest, MANIFEST_SCHEMA, "bundle", REBUILD)
+    check_files(folder, ((name, file.sha256) for name, file in manifest.files.items()), "bundle", REBUILD)
     return manifest
-
-
-def _read(path: Path, kind: type[Record], schema: int, what: str, remake: str) -> Record:
-    subject = f"{what} {path.parent}"
-    if not os.path.isfile(path):  # unlike Path.is_file, no exception for names the file system cannot have
-        found = "is not a folder" if os.path.exists(path.parent) else "does not exist"
-        came = f"has no {path.name}" if os.path.isdir(path.parent) else found
-        raise BundleError(subject=subject, came=came, expected=f"a folder holding {path.name}", cure=remake)
-    try:
-        raw = parse_json(path.read_bytes())
-        version = raw.get("schema_version") if isinstance(raw, dict) else None
-        if version != schema:
-            raise BundleError(
-                subject=subject,
-                came=f"{path.name} has schema version {version!r}",
-                expected=f"schema version {schema}",
-                cure=f"{remake}, or install the briges-trt release that wrote it",
-            )
-        return from_object(kind, raw)
-    except (RecordError, OSError) as error:
-        raise BundleError(
-            subject=subject, came=f"{path.name} is damaged: {error}", expected="an untouched file", cure=remake
-        ) from error
-
-
-def _check_files(folder: Path, expected: Iterable[tuple[str, str]], what: str, remake: str) -> None:
-    for name, sha256 in expected:
-        path = folder / name
-        try:
-            if not os.path.isfile(path):
-                came = f"the file {name} is missing"
-            elif (found := sha256_of(path)) != sha256:
-                came = f"{name} has sha256 {found[:12]}…, recorded was {sha256[:12]}…"
-            else:
-                continue
-        except OSError as error:
-            came = f"{name} cannot be read: {error.strerror}"
-        raise BundleError(subject=f"{what} {folder}", came=came, expected="every file as it was written", cure=remake)

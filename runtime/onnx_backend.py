@@ -2,47 +2,66 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from briges.runtime import contracts
 from briges.runtime.backend import Provider
 from briges.runtime.errors import BackendError, MissingExtraError
-from briges.runtime.manifest import ModelSpec
+from briges.runtime.manifest import Engine, Tensor
 
 _ERRORS_ONLY = 3
+_TYPES = {
+    "uint8": "tensor(uint8)",
+    "float32": "tensor(float)",
+    "float16": "tensor(float16)",
+    "bfloat16": "tensor(bfloat16)",
+}
 
 
-class OnnxBackend:
-    """An ONNX Runtime session bound to fixed host arrays."""
+Sessions = dict[str, Any]  # engine file -> ONNX Runtime session
 
-    def __init__(self, path: Path, model: ModelSpec, provider: Provider, threads: int | None) -> None:
-        """Load ``path``. threads: CPU threads of one inference, None for one per core. Raises BackendError."""
+
+def import_onnxruntime() -> Any:
+    """The package, told to send nothing anywhere. Raises MissingExtraError."""
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise MissingExtraError(
+            subject="backend onnxruntime",
+            came="the package onnxruntime is not installed",
+            expected="ONNX Runtime, which runs this bundle",
+            cure="pip install 'briges-trt[cpu]', or 'briges-trt[gpu]' for CUDA",
+        ) from error
+    onnxruntime.disable_telemetry_events()
+    return onnxruntime
+
+
+def open_sessions(folder: Path, engines: tuple[Engine, ...], provider: Provider, threads: int | None) -> Sessions:
+    """Load each engine once, however many sizes it serves.
+
+    threads: CPU threads of one inference, None for one per core. Raises BackendError, MissingExtraError.
+    """
+    onnxruntime = import_onnxruntime()
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = _ERRORS_ONLY
+    # The planned pattern is allocated beside the arena of the first run: on briges-v2-b at 518x518 it doubled the
+    # activations from 3.1 to 6.2 GB and was no faster (ONNX Runtime 1.31.1, two CPU cores).
+    options.enable_mem_pattern = False
+    if threads is not None:
+        options.intra_op_num_threads = threads
+    providers = _providers(onnxruntime, provider)
+    sessions: Sessions = {}
+    for engine in engines:
         try:
-            import onnxruntime
-        except ImportError as error:
-            raise MissingExtraError(
-                subject="backend onnxruntime",
-                came="the package onnxruntime is not installed",
-                expected="ONNX Runtime, which runs this bundle",
-                cure="pip install 'briges-trt[cpu]', or 'briges-trt[gpu]' for CUDA",
-            ) from error
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = _ERRORS_ONLY
-        # The planned pattern is allocated beside the arena of the first run: on briges-v2-b at 518x518 it doubled the
-        # activations from 3.1 to 6.2 GB and was no faster (ONNX Runtime 1.31.1, two CPU cores).
-        options.enable_mem_pattern = False
-        if threads is not None:
-            options.intra_op_num_threads = threads
-        providers = _providers(onnxruntime, provider)
-        try:
-            self._session = onnxruntime.InferenceSession(str(path), options, providers=providers)
+            session = onnxruntime.InferenceSession(str(folder / engine.file), options, providers=providers)
         except Exception as error:  # ONNX Runtime has no common base class for its errors
-            raise _failed(f"cannot load {path.name}", error) from error
-        used = self._session.get_providers()[0]
+            raise _failed(f"cannot load {engine.file}", error) from error
+        used = session.get_providers()[0]
         if provider == "cuda" and used != "CUDAExecutionProvider":
             raise BackendError(
                 subject="backend onnxruntime",
@@ -50,39 +69,59 @@ class OnnxBackend:
                 expected="a CUDA device, its driver and the CUDA and cuDNN libraries of this onnxruntime-gpu",
                 cure="install those, or use --provider cpu",
             )
-        self.name = f"onnxruntime {onnxruntime.__version__} {used.removesuffix('ExecutionProvider')}"
-        inputs: dict[str, tuple[str, tuple[int, ...]]] = {
-            spec.name: (spec.dtype, spec.shape(model.batch)) for spec in model.inputs
-        }
-        if model.temperature.mode == "dynamic":
-            inputs[contracts.TEMPERATURE] = ("float32", (1,))
-        output = (model.batch, 1, model.image.height_px, model.image.width_px)
+        sessions[engine.file] = session
+    return sessions
+
+
+class OnnxBackend:
+    """ONNX Runtime sessions bound to fixed host arrays: one, or the parts of a split model in the order they run."""
+
+    def __init__(self, engines: tuple[Engine, ...], sessions: Sessions) -> None:
+        """Bind ``engines``, which serve one size, to their sessions. Raises BackendError."""
+        import onnxruntime
+
+        self._engines = engines
+        self._sessions = [sessions[engine.file] for engine in engines]
+        provider = self._sessions[0].get_providers()[0].removesuffix("ExecutionProvider")
+        self.name = f"onnxruntime {onnxruntime.__version__} {provider}"
         # Before anything is allocated: the sizes of a wrong manifest may not even fit into memory.
-        _require_tensors("inputs", self._session.get_inputs(), inputs)
-        _require_tensors("outputs", self._session.get_outputs(), {contracts.DEPTH: ("float32", output)})
-        self.inputs = {name: np.zeros(shape, dtype) for name, (dtype, shape) in inputs.items()}
-        if contracts.TEMPERATURE in inputs:
+        for engine, session in zip(engines, self._sessions, strict=True):
+            _require_tensors("inputs", session.get_inputs(), engine.inputs)
+            _require_tensors("outputs", session.get_outputs(), engine.outputs)
+        # A tensor that one part writes and a later one reads is one array.
+        self._arrays: dict[str, NDArray[Any]] = {
+            tensor.name: np.zeros(tensor.shape, tensor.dtype)
+            for engine in engines
+            for tensor in (*engine.inputs, *engine.outputs)
+        }
+        made = {tensor.name for engine in engines for tensor in engine.outputs}
+        self.inputs = {name: array for name, array in self._arrays.items() if name not in made}
+        if contracts.TEMPERATURE in self.inputs:
             self.inputs[contracts.TEMPERATURE][:] = 1.0
-        self.output = np.empty(output, np.float32)
-        self._binding = self._session.io_binding()
-        out = self.output
-        self._binding.bind_output(contracts.DEPTH, "cpu", 0, out.dtype.type, out.shape, out.ctypes.data)
+        self.output = self._arrays[contracts.DEPTH]
+        self._bindings = [session.io_binding() for session in self._sessions]
+        for engine, binding in zip(engines, self._bindings, strict=True):
+            for tensor in engine.outputs:
+                out = self._arrays[tensor.name]
+                binding.bind_output(tensor.name, "cpu", 0, out.dtype.type, out.shape, out.ctypes.data)
 
     def run(self) -> None:
         """Fill ``output`` from ``inputs``. Raises BackendError."""
         try:
-            # Bound anew each time: on CUDA it is the binding, not the run, that copies the input to the device.
-            for name, array in self.inputs.items():
-                self._binding.bind_input(name, "cpu", 0, array.dtype.type, array.shape, array.ctypes.data)
             self.output.fill(np.nan)  # so that an output the engine did not write can never pass for depth
-            self._session.run_with_iobinding(self._binding)
-            self._binding.synchronize_outputs()
+            for engine, session, binding in zip(self._engines, self._sessions, self._bindings, strict=True):
+                # Bound anew each time: on CUDA it is the binding, not the run, that copies the input to the device.
+                for tensor in engine.inputs:
+                    array = self._arrays[tensor.name]
+                    binding.bind_input(tensor.name, "cpu", 0, array.dtype.type, array.shape, array.ctypes.data)
+                session.run_with_iobinding(binding)
+                binding.synchronize_outputs()
         except Exception as error:
             raise _failed("inference failed", error) from error
 
     def close(self) -> None:
-        """Release the session and its weights."""
-        del self._binding, self._session
+        """Release the sessions and their weights."""
+        del self._bindings, self._sessions
 
 
 def _providers(onnxruntime: Any, provider: Provider) -> list[str]:
@@ -98,10 +137,9 @@ def _providers(onnxruntime: Any, provider: Provider) -> list[str]:
     return [name for name in wanted if name in available] + ["CPUExecutionProvider"]
 
 
-def _require_tensors(what: str, nodes: Sequence[Any], tensors: Mapping[str, tuple[str, tuple[int, ...]]]) -> None:
+def _require_tensors(what: str, nodes: Sequence[Any], tensors: Sequence[Tensor]) -> None:
     found = {node.name: f"{node.type} {list(node.shape)}" for node in nodes}
-    types = {"uint8": "tensor(uint8)", "float32": "tensor(float)"}
-    expected = {name: f"{types[dtype]} {list(shape)}" for name, (dtype, shape) in tensors.items()}
+    expected = {tensor.name: f"{_TYPES[tensor.dtype]} {list(tensor.shape)}" for tensor in tensors}
     if found != expected:
         raise BackendError(
             subject="backend onnxruntime",

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from briges.runtime import contracts
 from briges.runtime.errors import ImageError
-from briges.runtime.manifest import ImageInput
+from briges.runtime.sidecar import ImageInput
 
 Fit = Literal["pad", "stretch"]
 

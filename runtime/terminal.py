@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import click
-
-from briges.runtime.manifest import ModelSpec, notices
 
 
 @contextlib.contextmanager
@@ -17,25 +15,36 @@ def progress() -> Iterator[Callable[[str], None]]:
 
     Where stderr is no terminal, each step is a plain line, so that logs show where time went.
     """
+    with detailed_progress() as (on_step, _):
+        yield on_step
+
+
+@contextlib.contextmanager
+def detailed_progress() -> Iterator[tuple[Callable[[str], None], Callable[[str], None]]]:
+    """The same, with a second function that says how far the current step is; it shows on terminals alone."""
     from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield lambda step: click.echo(f"{step} …", err=True)
+        yield lambda step: click.echo(f"{step} …", err=True), lambda _detail: None
         return
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=console) as bar:
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TextColumn("{task.fields[detail]}"))
+    with Progress(*columns, TimeElapsedColumn(), console=console) as bar:
 
         def finish_steps() -> None:
             for task in bar.tasks:
-                bar.update(task.id, total=1, completed=1)
+                bar.update(task.id, total=1, completed=1, detail="")
 
         def on_step(step: str) -> None:
             finish_steps()
-            bar.add_task(step, total=None)
+            bar.add_task(step, total=None, detail="")
 
-        yield on_step
+        def on_detail(detail: str) -> None:
+            if bar.tasks:
+                bar.update(bar.tasks[-1].id, detail=detail)
+
+        yield on_step, on_detail
         finish_steps()
 
 
@@ -100,9 +109,9 @@ def warnings_shown() -> Iterator[None]:
         logger.removeHandler(printer)
 
 
-def warn(model: ModelSpec) -> None:
-    """Print the model's notices, such as random weights, where they cannot be missed."""
-    for notice in notices(model):
+def warn(notices: Iterable[str]) -> None:
+    """Print notices, such as random weights, where they cannot be missed."""
+    for notice in notices:
         _print_warning(notice)
 
 

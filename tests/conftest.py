@@ -7,8 +7,8 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+from support.building import build_for_onnxruntime
 
-from briges.engines.bundle import build_onnxruntime_bundle
 from briges.export.exporter import ExportRequest, export_model
 
 TINY_SEED = 7
@@ -30,7 +30,24 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tiny_bundle(tiny_model: Path) -> Path:
     """The engine bundle of ``tiny_model``. Do not write into it."""
     folder = tiny_model.parent / "engine"
-    build_onnxruntime_bundle(tiny_model, folder)
+    build_for_onnxruntime(tiny_model, folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def typed_tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model folder: briges-tiny in fp16 with the weights of ``tiny_model``, checked. Do not write into it."""
+    folder = tmp_path_factory.mktemp("typed") / "model"
+    export_model(ExportRequest("briges-tiny", TINY_SEED, precision="fp16"), folder, lambda step: None)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def sized_tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model folder: briges-tiny in fp32 at two sizes, the temperature an input, unverified. Do not write into it."""
+    folder = tmp_path_factory.mktemp("sized") / "model"
+    request = ExportRequest("briges-tiny", TINY_SEED, ((126, 126), (126, 168)), temperature="dynamic", verify=False)
+    export_model(request, folder, lambda step: None)
     return folder
 
 

@@ -16,7 +16,7 @@ from briges.export.assemble import assemble
 from briges.export.exporter import ExportRequest, export_model
 from briges.export.presets import find_preset
 from briges.export.to_onnx import ContractModel
-from briges.runtime.manifest import ModelSpec, read_model
+from briges.runtime.sidecar import ModelSpec, read_model
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ def dynamic_export(tmp_path_factory: pytest.TempPathFactory) -> Export:
     """briges-tiny at 112x140, float32, temperature as an input, without the check. Do not write into it."""
     folder = tmp_path_factory.mktemp("dynamic") / "model"
     options = "--random-weights 7 --height 112 --width 140 --input float32 --temperature dynamic --no-verify"
-    answer = run_briges("export", "briges-tiny", *options.split(), "--out", folder)
+    answer = run_briges("export", "briges-tiny", *options.split(), "--precision", "fp32", "--out", folder)
     assert answer.code == 0, answer.err
     return Export(folder, read_model(folder), answer)
 
@@ -49,7 +49,23 @@ def dynamic_network() -> ContractModel:
 def ungated_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """depth-anything-v2-s at 98x126, batch 2, exported and checked. Do not write into it."""
     folder = tmp_path_factory.mktemp("ungated") / "model"
-    export_model(ExportRequest("depth-anything-v2-s", 3, 98, 126, batch=2), folder, print)
+    export_model(ExportRequest("depth-anything-v2-s", 3, ((98, 126),), batch=2), folder, print)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def plain_typed_tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As ``typed_tiny``, its attention in the literal form. Do not write into it."""
+    folder = tmp_path_factory.mktemp("plain") / "model"
+    export_model(ExportRequest("briges-tiny", 7, precision="fp16", attention="plain"), folder, lambda step: None)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def bfloat_tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As ``typed_tiny``, in bf16. Do not write into it."""
+    folder = tmp_path_factory.mktemp("bfloat") / "model"
+    export_model(ExportRequest("briges-tiny", 7, precision="bf16"), folder, lambda step: None)
     return folder
 
 

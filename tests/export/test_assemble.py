@@ -19,7 +19,7 @@ from briges.export.model import DepthModel
 from briges.export.presets import find_preset
 from briges.runtime.errors import CheckpointError, InvalidSizeError, UsageError
 from briges.runtime.files import sha256_of
-from briges.runtime.manifest import Temperature
+from briges.runtime.sidecar import Temperature
 
 Pairs = list[tuple[float, float]]
 

@@ -31,7 +31,7 @@ from briges.export.layouts import Layout, is_dead
 from briges.export.presets import Preset, find_preset
 from briges.export.public_weights import PUBLIC_WEIGHTS
 from briges.runtime.files import sha256_of
-from briges.runtime.manifest import SourceFile
+from briges.runtime.sidecar import SourceFile
 
 
 @pytest.fixture(scope="module")

@@ -16,10 +16,12 @@ import torch
 from support.checkpoints import checkpoint, gate_shapes, hollow, save, weights_of
 from support.in_process import run_briges
 
-from briges.export.parity import photograph_feeds
+from briges.export.parity import whole_model
 from briges.export.presets import PRESETS, find_preset
-from briges.runtime.manifest import ModelSpec, SourceFile, read_model
-from briges.runtime.onnx_backend import OnnxBackend
+from briges.runtime.agreement import LIMITS, headroom
+from briges.runtime.onnx_backend import OnnxBackend, open_sessions
+from briges.runtime.photographs import photograph_feeds
+from briges.runtime.sidecar import ModelSpec, SourceFile, read_model
 
 BRIGES = Path(sys.executable).with_name("briges")
 TINY = ("export", "briges-tiny", "--random-weights", "0")
@@ -28,8 +30,9 @@ SMALLEST = ("export", "depth-anything-v2-s", "--random-weights", "0", "--height"
 
 def depth_of(folder: Path, spec: ModelSpec) -> np.ndarray:
     """What a model folder makes of the first photograph."""
-    backend = OnnxBackend(folder / "model.onnx", spec, "cpu", None)
-    for name, array in photograph_feeds(spec)[0].items():
+    engines = (whole_model(spec, spec.graphs[0]),)
+    backend = OnnxBackend(engines, open_sessions(folder, engines, "cpu", None))
+    for name, array in photograph_feeds(spec, spec.graphs[0])[0].items():
         backend.inputs[name][...] = array
     backend.run()
     depth = backend.output.copy()
@@ -52,7 +55,7 @@ def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory):
 
 def test_a_checkpoint_becomes_a_checked_model_with_the_depth_of_its_weights(tmp_path, tiny_checkpoint, tiny_model):
     out = tmp_path / "new" / "model"
-    answer = run_briges("export", "briges-tiny", "--checkpoint", tiny_checkpoint, "--out", out)
+    answer = run_briges("export", "briges-tiny", "--checkpoint", tiny_checkpoint, "--precision", "fp32", "--out", out)
     assert answer.code == 0, answer.err
     spec, same_weights = read_model(out), read_model(tiny_model)
     source = spec.weights.files[0]
@@ -63,14 +66,13 @@ def test_a_checkpoint_becomes_a_checked_model_with_the_depth_of_its_weights(tmp_
         "your checkpoint's own, on top of Apache-2.0",
     )
     assert np.array_equal(depth_of(out, spec), depth_of(tiny_model, same_weights))
-    first, second = answer.out.splitlines()
+    first, cost, second = answer.out.splitlines()
     assert first == f"{out}: briges-tiny, 126x126, fp32, opset 18, your checkpoint's own, on top of Apache-2.0"
-    assert spec.parity is not None
-    error = spec.parity.max_relative_error
-    assert second == (
-        f"PyTorch against ONNX Runtime on 2 photographs: relative error {error:.1e}, {error / 1e-4:.0%} "
-        "of the 1e-04 allowed"
-    )
+    assert cost == f"{out}: native attention: 0.0503 GFLOP more than plain, for activation memory"
+    assert spec.graphs[0].agreement is not None
+    told = headroom(spec.graphs[0].agreement, LIMITS["fp32"])
+    assert second == f"{out}: 126x126: fp32 PyTorch against ONNX Runtime on 2 photographs: {told}"
+    assert "of 1e-04 allowed" in told
     assert "WARNING" not in answer.err
     assert answer.err.splitlines()[0] == "reading weights …"
     assert sorted(path.name for path in out.parent.iterdir()) == ["model"]
@@ -78,7 +80,9 @@ def test_a_checkpoint_becomes_a_checked_model_with_the_depth_of_its_weights(tmp_
 
 def test_an_unchecked_random_model_is_loud_about_both(dynamic_export):
     answer = dynamic_export.answer
-    assert answer.out == f"{dynamic_export.folder}: briges-tiny, 112x140, fp32, opset 18, none: random weights\n"
+    first = answer.out.splitlines()[0]
+    assert first == f"{dynamic_export.folder}: briges-tiny, 112x140, fp32, opset 18, none: random weights"
+    assert "PyTorch" not in answer.out
     assert "WARNING: RANDOM WEIGHTS (seed 7)" in answer.err
     assert "WARNING: UNVERIFIED: this model was exported with --no-verify" in answer.err
     assert "photograph" not in answer.err
@@ -100,13 +104,16 @@ def test_the_help_lists_every_preset():
         (["briges-tiny", "--checkpoint", "a.pth", "--random-weights", "0"], "both --checkpoint and --random-weights"),
         (["briges-v9", "--random-weights", "0"], "Error: preset: 'briges-v9'"),
         ([], "Missing argument 'PRESET'"),
-        (["briges-tiny", "--random-weights", "0", "--precision", "fp8"], "'fp8' is not 'fp32'"),
+        (["briges-tiny", "--random-weights", "0", "--precision", "fp8"], "'fp8' is not one of 'fp32', 'fp16', 'bf16'"),
         (["briges-tiny", "--random-weights", "0", "--input", "uint16"], "'uint16' is not one of 'uint8', 'float32'"),
         (["briges-tiny", "--random-weights", "zero"], "'zero' is not a valid integer range"),
         (["briges-tiny", "--random-weights", str(2**64)], "is not in the range 0<=x<=4294967295"),
         (["briges-tiny", "--random-weights", "0", "--depth-weights", "a.pth"], "would leave them unread"),
         (["briges-tiny", "--random-weights", "0", "--height", "127"], "cure: use 126 instead of 127"),
         (["briges-tiny", "--random-weights", "0", "--height", "0"], "cure: use 28 instead of 0"),
+        (["briges-tiny", "--random-weights", "0", "--attention", "flash"], "'flash' is not one of 'native', 'plain'"),
+        (["briges-tiny", "--random-weights", "0", "--size", "126"], "'126' is not HEIGHTxWIDTH in pixels"),
+        (["briges-tiny", "--random-weights", "0", "--size", "126x127"], "cure: use 126 instead of 127"),
         (["briges-tiny", "--random-weights", "0", "--batch", "0"], "Error: batch: 0"),
         (["briges-tiny", "--random-weights", "0", "--taps", "a,b"], "Error: --taps: 'a,b'"),
         (["briges-tiny", "--random-weights", "0", "--taps", "3,2,1,0"], "four increasing block numbers from 0 to 3"),
@@ -173,7 +180,7 @@ def test_ctrl_c_while_tracing_leaves_nothing_and_tells_it_shortly(tmp_path):
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         for line in process.stderr:
-            if line.startswith("tracing to ONNX"):
+            if line.startswith("tracing 126x126 to ONNX"):
                 break
         assert [path.name[:7] for path in tmp_path.iterdir()] == [".model."]  # there is something to leave behind
         time.sleep(0.5)  # well inside the tracing, which takes many seconds

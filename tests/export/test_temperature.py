@@ -6,7 +6,7 @@ import pytest
 
 from briges.export.temperature import parse_temperature
 from briges.runtime.errors import UsageError
-from briges.runtime.manifest import Temperature
+from briges.runtime.sidecar import Temperature
 
 
 @pytest.mark.parametrize(

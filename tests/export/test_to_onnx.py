@@ -14,11 +14,14 @@ import torch
 from support.parity import CLEARLY_DIFFERENT, TIGHT
 from support.seeded import seeded_model
 
+from briges.export.model import DepthModel
+from briges.export.parity import whole_model
 from briges.export.presets import find_preset
 from briges.export.to_onnx import example_inputs, image_inputs
-from briges.runtime.manifest import ImageInput, read_model
-from briges.runtime.onnx_backend import OnnxBackend
+from briges.runtime import contracts
+from briges.runtime.onnx_backend import OnnxBackend, open_sessions
 from briges.runtime.photographs import load_photographs
+from briges.runtime.sidecar import ImageInput, read_model
 
 Tensors = dict[str, tuple[str, list[int]]]
 
@@ -55,7 +58,9 @@ def tensors(values) -> Tensors:
 
 
 def run(folder: Path, **inputs: np.ndarray) -> np.ndarray:
-    backend = OnnxBackend(folder / "model.onnx", read_model(folder), "cpu", None)
+    spec = read_model(folder)
+    engines = (whole_model(spec, spec.graphs[0]),)
+    backend = OnnxBackend(engines, open_sessions(folder, engines, "cpu", None))
     for name, array in inputs.items():
         backend.inputs[name][...] = array
     backend.run()
@@ -102,7 +107,7 @@ def test_the_sidecar_describes_the_inputs_of_a_preset():
 
 
 def test_the_examples_to_trace_with_are_the_tensors_of_the_graph(dynamic_export, dynamic_graph):
-    examples = example_inputs(dynamic_export.spec)
+    examples = example_inputs(dynamic_export.spec, dynamic_export.spec.graphs[0])
     assert {name: list(value.shape) for name, value in examples.items()} == {
         name: shape for name, (_, shape) in tensors(dynamic_graph.graph.input).items()
     }
@@ -142,8 +147,14 @@ def test_every_norm_is_one_operator_and_every_attention_one_softmax(request, nam
 
 def test_no_operator_is_left_that_guards_against_nothing_or_moves_with_the_data(graph):
     found = {node.op_type for node in graph.graph.node}
-    unwanted = {"IsNaN", "IsInf", "Where", "If", "Loop", "Shape", "Gather", "Range", "NonZero", "Dropout", "Expand"}
+    unwanted = {"IsNaN", "IsInf", "Where", "If", "Loop", "Shape", "Gather", "Range", "NonZero", "Dropout"}
     assert found & unwanted == set()
+
+
+def test_only_the_channels_of_a_global_block_are_expanded_in_the_graph(graph):
+    gated = len(graph.graph.input) > 1
+    paths = {node.name.rpartition("/")[0] for node in graph.graph.node if node.op_type == "Expand"}
+    assert paths == ({"semantic.blocks.1.attn"} if gated else set())
 
 
 def test_nothing_is_resized_cubically_and_the_head_aligns_corners(graph):
@@ -166,6 +177,31 @@ def test_a_dynamic_temperature_reaches_the_eight_attentions_of_the_gates_and_not
         elif moving & scalars:
             reached.append(node.op_type)
     assert reached == ["Mul"] * 8
+
+
+def test_every_node_says_which_module_it_is_of(graph):
+    preset = next(entry.value for entry in graph.metadata_props if entry.key == "briges.preset")
+    with torch.device("meta"):
+        modules = dict(DepthModel(find_preset(preset), 126, 126).named_modules())
+    paths = {node.name.rpartition("/")[0] for node in graph.graph.node}
+    assert paths <= modules.keys()
+    leaves = {path for path in modules if path.endswith((".qkv", ".fc1", ".fc2", ".norm1", ".proj", ".output_conv1"))}
+    assert leaves - paths == set()
+    assert len({node.name for node in graph.graph.node}) == len(graph.graph.node)
+
+
+def test_the_tensors_where_a_model_is_split_have_the_names_of_the_contract(tiny_graph, ungated_graph):
+    shapes = {
+        value.name: [axis.dim_value for axis in value.type.tensor_type.shape.dim]
+        for value in onnx.shape_inference.infer_shapes(tiny_graph).graph.value_info
+    }
+    assert len(contracts.GEOMETRY_FEATURES) == 4
+    for name in contracts.GEOMETRY_FEATURES:
+        assert shapes[name] == [1, 81, 384]
+    assert shapes[contracts.SEMANTIC_FEATURES] == [1, 384, 16, 16]
+    made = {name for node in ungated_graph.graph.node for name in node.output}
+    assert set(contracts.GEOMETRY_FEATURES) <= made
+    assert contracts.SEMANTIC_FEATURES not in made
 
 
 # The files
@@ -196,15 +232,18 @@ def test_the_graph_itself_says_its_preset_and_temperature(dynamic_graph):
 
 def test_the_weights_lie_beside_the_graph_in_one_file(tiny_model, tiny_graph):
     inside = [tensor for tensor in tiny_graph.graph.initializer if not tensor.external_data]
+    sized = [tensor.name for tensor in inside if len(tensor.raw_data) > 256]
+    assert sized == ["contract.model.geometry.positions"]  # belongs to the size, and the weights serve every size
     beside = [tensor for tensor in tiny_graph.graph.initializer if tensor.external_data]
-    assert sum(len(tensor.raw_data) for tensor in inside) < 10_000
+    assert sum(len(tensor.raw_data) for tensor in inside if tensor.name not in sized) < 10_000
     assert {entry.value for tensor in beside for entry in tensor.external_data if entry.key == "location"} == {
         "model.onnx.data"
     }
     lengths = [int(entry.value) for tensor in beside for entry in tensor.external_data if entry.key == "length"]
     assert (tiny_model / "model.onnx.data").stat().st_size >= sum(lengths) > 90e6
-    assert (tiny_model / "model.onnx").stat().st_size < 200_000
-    assert sorted(path.name for path in tiny_model.iterdir()) == ["model.json", "model.onnx", "model.onnx.data"]
+    assert (tiny_model / "model.onnx").stat().st_size < 400_000
+    files = ["model.json", "model.onnx", "model.onnx.data", "reference.npz"]
+    assert sorted(path.name for path in tiny_model.iterdir()) == files
 
 
 # What it computes

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import shutil
 import tracemalloc
 from typing import Any
 
@@ -12,8 +13,8 @@ import onnx
 import pytest
 from numpy.typing import NDArray
 from onnx import numpy_helper
+from support.manifests import replace_file
 from support.photographs import ASPECTS, photograph
-from support.specs import write_bundle
 from support.stub_bundle import assert_close, build_stub_bundle, luminance, own_size
 
 from briges.runtime import DepthEstimator, DepthResult
@@ -58,9 +59,9 @@ def test_a_bundle_with_trained_weights_is_opened_without_a_word(stub, caplog):
 
 
 def test_random_weights_are_told_at_the_opening_and_with_each_result(tmp_path, caplog):
-    bundle = build_stub_bundle(tmp_path, random_seed=5)
+    bundle = build_stub_bundle(tmp_path, random_weights=True)
     with DepthEstimator(bundle) as estimator:
-        notice = "RANDOM WEIGHTS (seed 5): latency is representative, the depth is meaningless"
+        notice = "RANDOM WEIGHTS (seed 7): latency is representative, the depth is meaningless"
         assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
             ("WARNING", f"{bundle}: {notice}")
         ]
@@ -180,7 +181,9 @@ def test_depth_that_is_not_finite_is_never_returned(tmp_path, stub, value):
     graph = onnx.load(stub / "model.onnx")
     broken = np.array([[1.0], [value], [1.0]], np.float32)
     graph.graph.initializer[0].CopyFrom(numpy_helper.from_array(broken, graph.graph.initializer[0].name))
-    bundle = write_bundle(tmp_path, graph.SerializeToString(), read_manifest(stub).model)
+    bundle = tmp_path / "engine"
+    shutil.copytree(stub, bundle)
+    replace_file(bundle, "model.onnx", graph.SerializeToString())
     with DepthEstimator(bundle) as estimator, pytest.raises(BackendError) as caught:
         estimator(own_size())
     assert (caught.value.came, caught.value.expected) == ("NaN or infinite depth", "finite inverse depth")

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from support.building import build_for_onnxruntime
 from support.photographs import photograph
 
-from briges.engines.bundle import build_onnxruntime_bundle
 from briges.export.exporter import ExportRequest, export_model
 from briges.runtime import DepthEstimator
 from briges.runtime.errors import UsageError
@@ -45,7 +45,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     def make(**options: Any) -> Path:
         folder = tmp_path_factory.mktemp("exported")
         export_model(ExportRequest("briges-tiny", TINY_SEED, verify=False, **options), folder / "model", print)
-        build_onnxruntime_bundle(folder / "model", folder / "engine")
+        build_for_onnxruntime(folder / "model", folder / "engine")
         return folder / "engine"
 
     return make
@@ -115,7 +115,7 @@ def test_a_batch_equals_single_calls_whatever_the_sizes(estimator, batch_bundle)
 def test_float32_inputs_and_uint8_inputs_agree(estimator, float32_bundle, aspect):
     image = photograph(aspect)
     with DepthEstimator(float32_bundle) as floats:
-        assert floats.manifest.model.image.dtype == "float32"
+        assert floats.manifest.model.graphs[0].image.dtype == "float32"
         error = relative_error(floats(image).depth, estimator(image).depth)
     assert 0 < error <= UINT8_ROUNDING
 

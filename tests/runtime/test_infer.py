@@ -170,13 +170,13 @@ def test_the_temperature_reaches_a_model_that_takes_one(tmp_path: Path) -> None:
 def test_random_weights_are_announced_at_the_start_and_at_the_end_and_in_the_files(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    bundle = build_stub_bundle(tmp_path, random_seed=5)
+    bundle = build_stub_bundle(tmp_path, random_weights=True)
     assert briges("infer", bundle, _save(tmp_path / "x.png", noise()), "--out", tmp_path) == 0
     lines = capsys.readouterr().err.splitlines()
-    assert [line.startswith("WARNING: ") and "RANDOM WEIGHTS (seed 5)" in line for line in lines] == [True, True]
+    assert [line.startswith("WARNING: ") and "RANDOM WEIGHTS (seed 7)" in line for line in lines] == [True, True]
     for name in ("x_depth.png", "x_depth_color.png"):
         with Image.open(tmp_path / name) as png:
-            assert "RANDOM WEIGHTS (seed 5)" in png.info["briges:notice"]
+            assert "RANDOM WEIGHTS (seed 7)" in png.info["briges:notice"]
 
 
 def test_the_summary_gives_medians_so_that_a_slow_first_image_does_not_count() -> None:

@@ -10,11 +10,10 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from support.canonical_preprocess import canonical_size, normalised, resized_depth_image, resized_semantic_image
+from support.manifests import IMAGE_MEAN, IMAGE_STD, depth_spec, semantic_spec
 from support.photographs import ASPECTS, photograph, real_photographs
-from support.specs import IMAGE_MEAN, IMAGE_STD, depth_spec, semantic_spec
 
 from briges.runtime.errors import ImageError
-from briges.runtime.manifest import ImageInput
 from briges.runtime.preprocess import (
     Placement,
     check_image,
@@ -24,6 +23,7 @@ from briges.runtime.preprocess import (
     lower_bound_size,
     place,
 )
+from briges.runtime.sidecar import ImageInput
 
 SEMANTIC_SIDE_PX = 1024
 

@@ -5,6 +5,8 @@ Small enough to build in milliseconds, so that the tests of `briges infer` check
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +14,14 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
+from support.building import build_for_onnxruntime
+from support.manifests import RANDOM, TRAINED
 
-from briges.engines.bundle import build_onnxruntime_bundle
 from briges.runtime import contracts
 from briges.runtime.files import sha256_of, write_text
-from briges.runtime.manifest import MODEL_SCHEMA, ImageInput, ModelSpec, Parity, SourceFile, Temperature, Weights
+from briges.runtime.photographs import photograph_feeds, reference_key
 from briges.runtime.records import to_json
+from briges.runtime.sidecar import MODEL_SCHEMA, AttentionForm, ImageInput, ModelSpec, SizedGraph, Temperature
 
 HEIGHT_PX, WIDTH_PX = 56, 70
 LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
@@ -41,39 +45,76 @@ def assert_close(depth: NDArray[np.float32], expected: NDArray[np.float32]) -> N
 
 
 def build_stub_bundle(
-    folder: Path, *, batch: int = 1, dynamic_temperature: bool = False, random_seed: int | None = None
+    folder: Path,
+    *,
+    sizes: Sequence[tuple[int, int]] = ((HEIGHT_PX, WIDTH_PX),),
+    batch: int = 1,
+    dynamic_temperature: bool = False,
+    random_weights: bool = False,
 ) -> Path:
-    """Build the bundle ``folder / "engine"`` for images of 56 x 70 pixels, and return its path.
+    """Build the bundle ``folder / "engine"`` for images of ``sizes``, each (height, width), and return its path.
 
-    dynamic_temperature: the depth is divided by the input ``temperature``. random_seed: the bundle says of itself that
-    its weights are random.
+    dynamic_temperature: the depth is divided by the input ``temperature``. random_weights: the bundle says of itself
+    that its weights are random.
     """
-    model_folder = folder / "model"
-    model_folder.mkdir(parents=True)
-    onnx.save(_graph(batch, dynamic_temperature), str(model_folder / contracts.MODEL_FILE))
-    source = SourceFile("checkpoint", "stub.pth", "0" * 64, None)
+    model_folder = write_stub_model(folder / "model", sizes, batch, dynamic_temperature, random_weights)
+    build_for_onnxruntime(model_folder, folder / "engine")
+    return folder / "engine"
+
+
+def write_stub_model(
+    folder: Path,
+    sizes: Sequence[tuple[int, int]] = ((HEIGHT_PX, WIDTH_PX),),
+    batch: int = 1,
+    dynamic_temperature: bool = False,
+    random_weights: bool = False,
+) -> Path:
+    """Write the model folder of the stub, as `briges export` would; parameters as of ``build_stub_bundle``."""
+    folder.mkdir(parents=True)
+    graphs = tuple(_sized(height_px, width_px, alone=len(sizes) == 1) for height_px, width_px in sizes)
     spec = ModelSpec(
         schema_version=MODEL_SCHEMA,
         preset="stub",
         precision="fp32",
+        decisions=(),
+        attention=AttentionForm("native", None, None, 0.0),
         opset=17,
         batch=batch,
         taps=(0,),
-        inputs=(ImageInput(contracts.IMAGE, "uint8", HEIGHT_PX, WIDTH_PX, (128.0,) * 3, (64.0,) * 3, "cubic"),),
+        graphs=graphs,
         gates=None,
         temperature=Temperature("dynamic" if dynamic_temperature else "none", 1.0, 1.0, ()),
-        weights=Weights(() if random_seed is not None else (source,), random_seed, "stub", "Apache-2.0"),
-        parity=Parity(0.0, 1e-4, 1),
+        weights=RANDOM if random_weights else TRAINED,
+        reference=contracts.REFERENCE_FILE,
         versions={},
-        files={contracts.MODEL_FILE: sha256_of(model_folder / contracts.MODEL_FILE)},
+        files={},
     )
-    write_text(model_folder / contracts.SIDECAR_FILE, to_json(spec))
-    build_onnxruntime_bundle(model_folder, folder / "engine")
-    return folder / "engine"
+    for graph in graphs:
+        model, weights = _graph(graph.image, batch, dynamic_temperature), contracts.WEIGHTS_FILE
+        onnx.save(model, str(folder / graph.file), save_as_external_data=True, location=weights, size_threshold=0)
+    _write_reference(folder, spec)
+    files = {path.name: sha256_of(path) for path in sorted(folder.iterdir())}
+    write_text(folder / contracts.SIDECAR_FILE, to_json(dataclasses.replace(spec, files=files)))
+    return folder
 
 
-def _graph(batch: int, dynamic_temperature: bool) -> onnx.ModelProto:
-    inputs = [helper.make_tensor_value_info(contracts.IMAGE, TensorProto.UINT8, [batch, HEIGHT_PX, WIDTH_PX, 3])]
+def _sized(height_px: int, width_px: int, *, alone: bool) -> SizedGraph:
+    image = ImageInput(contracts.IMAGE, "uint8", height_px, width_px, (128.0,) * 3, (64.0,) * 3, "cubic")
+    return SizedGraph(contracts.MODEL_FILE if alone else f"model-{height_px}x{width_px}.onnx", (image,), None)
+
+
+def _write_reference(folder: Path, spec: ModelSpec) -> None:
+    depths = {}
+    for graph in spec.graphs:
+        for index, feed in enumerate(photograph_feeds(spec, graph)):
+            depth = np.stack([luminance(image) for image in feed[contracts.IMAGE]])[:, None]
+            depths[reference_key(graph, index)] = depth / feed.get(contracts.TEMPERATURE, np.float32(1))
+    arrays: dict[str, Any] = depths  # which np.savez would take for options of its own
+    np.savez(folder / contracts.REFERENCE_FILE, **arrays)
+
+
+def _graph(image: ImageInput, batch: int, dynamic_temperature: bool) -> onnx.ModelProto:
+    inputs = [helper.make_tensor_value_info(contracts.IMAGE, TensorProto.UINT8, image.shape(batch))]
     nodes = [
         helper.make_node("Cast", [contracts.IMAGE], ["float"], to=TensorProto.FLOAT),
         helper.make_node("MatMul", ["float", "luminance"], ["grey"]),  # [B, H, W, 3] -> [B, H, W, 1]
@@ -84,7 +125,8 @@ def _graph(batch: int, dynamic_temperature: bool) -> onnx.ModelProto:
         nodes.append(helper.make_node("Div", ["grey", contracts.TEMPERATURE], ["divided"]))
         last = "divided"
     nodes.append(helper.make_node("Transpose", [last], [contracts.DEPTH], perm=[0, 3, 1, 2]))
-    output = helper.make_tensor_value_info(contracts.DEPTH, TensorProto.FLOAT, [batch, 1, HEIGHT_PX, WIDTH_PX])
+    shape = [batch, 1, image.height_px, image.width_px]
+    output = helper.make_tensor_value_info(contracts.DEPTH, TensorProto.FLOAT, shape)
     weights: Any = numpy_helper.from_array(LUMINANCE.reshape(3, 1), "luminance")
     graph = helper.make_graph(nodes, "stub", inputs, [output], [weights])
     # An old IR version, so that the oldest supported ONNX Runtime reads what the newest onnx wrote.

@@ -1,0 +1,60 @@
+"""The oracle on the tiny preset: a typed model may be off by twice what plain half PyTorch is off by."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Literal
+
+import pytest
+from support.manifests import GOOD
+from support.oracle import Verdict, consult
+
+from briges.export.assemble import assemble
+from briges.export.attention_form import relative_form
+from briges.export.exporter import ExportRequest, export_model
+from briges.export.presets import find_preset
+from briges.runtime.agreement import Agreement
+
+
+@pytest.fixture(scope="session")
+def plain_bfloat_tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("plain-bfloat") / "model"
+    export_model(ExportRequest("briges-tiny", 7, precision="bf16", attention="plain"), folder, lambda step: None)
+    return folder
+
+
+def judge(folder: Path, lowering: Literal["native", "plain"]) -> Verdict:
+    size = {"height_px": 126, "width_px": 126}
+    made = assemble(find_preset("briges-tiny"), 7, **size, temperature="1.0", form=relative_form(lowering))
+    return consult(folder, made.model)
+
+
+# Measured, relative L2 of the typed graph and of plain half: fp16 7e-4 and 7e-4, bf16 4e-3 and 4e-3.
+@pytest.mark.parametrize(
+    ("model", "lowering"),
+    [
+        ("typed_tiny", "native"),
+        ("plain_typed_tiny", "plain"),
+        ("bfloat_tiny", "native"),
+        ("plain_bfloat_tiny", "plain"),
+    ],
+    ids=["fp16-native", "fp16-plain", "bf16-native", "bf16-plain"],
+)
+def test_the_typed_model_is_within_twice_the_error_of_plain_half(request, model, lowering):
+    verdict = judge(request.getfixturevalue(model), lowering)
+    assert verdict.plain.relative_l2 is not None
+    assert verdict.plain.relative_l2 > 1e-4  # half was really computed: fp32 is off by 5e-7
+    verdict.check()
+
+
+def test_the_oracle_says_no_to_a_model_of_three_times_the_error():
+    verdict = Verdict(_error(3e-3), _error(1e-3))
+    assert verdict.headroom()["relative_l2"] == pytest.approx(2 / 3)
+    with pytest.raises(AssertionError):
+        verdict.check()
+    Verdict(_error(2e-3), _error(1e-3)).check()
+
+
+def _error(value: float) -> Agreement:
+    return dataclasses.replace(GOOD, max_relative_error=value, relative_l2=value, aligned_deviation=value)
