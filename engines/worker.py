@@ -20,6 +20,7 @@ from briges.runtime.errors import BuildError
 from briges.runtime.files import translated
 from briges.runtime.flavour import load
 from briges.runtime.manifest import Flavour
+from briges.runtime.probe import signal_name
 from briges.runtime.records import RecordError, from_object, parse_json, to_json
 
 OnProgress = Callable[[str, int, int], None]
@@ -159,7 +160,7 @@ def _post_mortem(code: int, last: str) -> tuple[str, str, str]:
     """Why a child ended without an outcome: the reason, what was expected and the cure."""
     if code >= 0:
         return f"the building process ended without a result (exit code {code})", "an engine or an error", _REPORT
-    name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
+    name = signal_name(-code)
     if code == -signal.SIGKILL:
         reason = f"the building process was killed ({name}), as the system does when memory runs out"
         return reason, "several times the size of the weights, free", _OUT_OF_MEMORY

@@ -58,7 +58,8 @@ def read_references(folder: Path, spec: ModelSpec, graph: SizedGraph) -> list[ND
     """
     assert spec.reference is not None
     try:
-        with np.load(folder / spec.reference, allow_pickle=False) as arrays:
+        # Opened here: NumPy leaves the file open when it is no archive.
+        with (folder / spec.reference).open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
             return [arrays[reference_key(graph, index)] for index in range(len(load_photographs()))]
     except (KeyError, ValueError, zipfile.BadZipFile) as error:
         raise BundleError(

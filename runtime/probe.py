@@ -41,6 +41,11 @@ def probe(modules: Iterable[str]) -> dict[str, Package]:
         return dict(zip(names, pool.map(_probe, names), strict=True))
 
 
+def signal_name(number: int) -> str:
+    """What ended a process: "SIGKILL", or "signal 40" for one without a name."""
+    return signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"
+
+
 def _probe(module: str) -> Package:
     command = [sys.executable, "-c", _IMPORT, module]
     try:
@@ -54,6 +59,6 @@ def _probe(module: str) -> Package:
     if done.returncode == _ABSENT:
         return Package(None, None)
     if done.returncode < 0:
-        return Package(None, f"importing it crashes: {signal.strsignal(-done.returncode) or -done.returncode}")
+        return Package(None, f"importing it crashes with {signal_name(-done.returncode)}")
     lines = done.stderr.strip().splitlines()
     return Package(None, lines[-1] if lines else f"importing it ends with exit code {done.returncode}")

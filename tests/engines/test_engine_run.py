@@ -49,11 +49,6 @@ def test_a_bundle_for_onnx_runtime_is_checked_everywhere(tmp_path, precision):
     assert not np.array_equal(found.outputs[0], found.outputs[1])  # not one array twice
 
 
-def test_bf16_cannot_be_checked_on_a_cpu_and_says_so(tmp_path):
-    made = toy_bundle(tmp_path / "toy", "onnxruntime", "bf16")
-    assert why_not(made) == "ONNX Runtime has no bfloat16 on a CPU"
-
-
 def test_an_engine_without_its_file_is_one_clear_error(tmp_path):
     made = toy_bundle(tmp_path / "toy", "onnxruntime")
     shutil.rmtree(tmp_path / "toy")
