@@ -247,4 +247,7 @@ def _library_cuda(flavour: Flavour) -> int | None:
 def _rebuild(flavour: Flavour, compute_capability: str | None = None) -> str:
     target = f" --compute-capability {compute_capability}" if compute_capability else ""
     command = f"briges build MODEL_DIR --out BUNDLE --flavour {flavour}{target}"
-    return f"build it again for this machine with `{command}`, or with `make engine`"
+    make = f"make engine FLAVOUR={flavour}"
+    if compute_capability:
+        make += f' BUILD="--compute-capability {compute_capability}"'
+    return f"build it again for this machine with `{command}`, or with `{make}`"

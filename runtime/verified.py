@@ -29,6 +29,7 @@ def read_record(path: Path, kind: type[Record], schema: int, what: str, remake: 
         found = "is not a folder" if os.path.exists(path.parent) else "does not exist"
         came = f"has no {path.name}" if os.path.isdir(path.parent) else found
         raise BundleError(subject=subject, came=came, expected=f"a folder holding {path.name}", cure=remake)
+    raw = None
     try:
         raw = parse_json(path.read_bytes())
         version = raw.get("schema_version") if isinstance(raw, dict) else None
@@ -41,8 +42,10 @@ def read_record(path: Path, kind: type[Record], schema: int, what: str, remake: 
             )
         return from_object(kind, raw)
     except (RecordError, OSError) as error:
+        # No command replaces a folder whose document it cannot read: it might be somebody's.
+        cure = f"delete {path.parent}, then {remake}" if raw is None else remake
         raise BundleError(
-            subject=subject, came=f"{path.name} is damaged: {error}", expected="an untouched file", cure=remake
+            subject=subject, came=f"{path.name} is damaged: {error}", expected="an untouched file", cure=cure
         ) from error
 
 

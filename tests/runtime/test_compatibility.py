@@ -104,7 +104,7 @@ def test_a_tensorrt_engine_runs_on_no_other_release() -> None:
     assert reason.expected == "TensorRT 10.13.3.9, with which it was built"
     assert "pip install 'tensorrt==10.13.3.9', or build it again" in reason.cure
     assert "`briges build MODEL_DIR --out BUNDLE --flavour tensorrt`" in reason.cure
-    assert "`make engine`" in reason.cure
+    assert "`make engine FLAVOUR=tensorrt`" in reason.cure
 
 
 def test_an_rtx_engine_runs_on_no_other_release_even_if_version_compatible() -> None:

@@ -150,7 +150,8 @@ def test_a_document_that_is_not_json_is_refused(touched, content):
     document.write_bytes(content)
     error = read_refused(read, folder)
     assert error.came.startswith(f"{document.name} is damaged: not JSON: ")
-    assert error.cure == (BUILD_AGAIN if document.name == "manifest.json" else EXPORT_AGAIN)
+    again = BUILD_AGAIN if document.name == "manifest.json" else EXPORT_AGAIN
+    assert error.cure == f"delete {folder}, then {again}"  # what cannot be read is nobody's to replace
 
 
 def test_a_document_that_is_no_object_has_no_schema_version(touched):
