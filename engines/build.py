@@ -19,7 +19,15 @@ from briges.engines.gate import Check, check_engine, check_onnx, gate_error, ski
 from briges.engines.onnx_graph import load_graph
 from briges.engines.parts import part_graphs
 from briges.engines.repair import find_parts, repaired
-from briges.engines.request import BuildRequest, beside, check_request, only_one, request_key, up_to_date
+from briges.engines.request import (
+    BuildRequest,
+    beside,
+    check_request,
+    log_file_of,
+    only_one,
+    request_key,
+    up_to_date,
+)
 from briges.engines.watcher import Watcher
 from briges.runtime import contracts
 from briges.runtime.errors import BuildError, GateError
@@ -56,7 +64,7 @@ def build_bundle(model_folder: Path, out: Path, request: BuildRequest, watcher: 
     spec = read_model(model_folder)
     check_request(model_folder, spec, out, request)
     key = request_key(model_folder, request)
-    log_file = request.log_file or beside(out, ".log")
+    log_file = log_file_of(out, request)
     with only_one(out):
         if not request.force and (ready := up_to_date(out, key, request)):
             return Built(ready, True, log_file)

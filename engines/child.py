@@ -17,7 +17,7 @@ from pathlib import Path
 
 from briges.engines.job import Outcome, PlanJob, to_failure
 from briges.engines.network import build
-from briges.runtime.errors import BrigesError, BuildError
+from briges.runtime.errors import BrigesError, BuildError, OutputError
 from briges.runtime.files import write_text
 from briges.runtime.records import from_object, parse_json, to_json
 
@@ -48,7 +48,11 @@ def main(job_file: str, result_file: str, parent_pid: str) -> None:
         outcome = Outcome(None, to_failure(error))
     except MemoryError:
         outcome = Outcome(None, to_failure(_out_of_memory(job)))
-    write_text(Path(result_file), to_json(outcome))
+    try:
+        write_text(Path(result_file), to_json(outcome))
+    except OutputError as error:
+        _write_log(f"{error}\n")
+        sys.exit(1)
 
 
 def _write_log(text: str) -> None:

@@ -75,7 +75,7 @@ def load_timing_cache(config: Any, path: Path, log: BuilderLog) -> None:
             subject=f"timing cache {path}",
             came="TensorRT refuses it: it is damaged, or was made with another TensorRT version, GPU or driver",
             expected="a cache that TensorRT made on this machine",
-            cure=f"delete {path}; the next build makes a new one",
+            cure=f"name another file with --timing-cache; or, if {path} is such a cache, delete it",
         )
 
 

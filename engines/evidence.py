@@ -13,7 +13,8 @@ from briges.runtime.files import translated, write_text
 from briges.runtime.manifest import Gate
 from briges.runtime.records import to_json
 
-_PATTERNS = ("gate.json", "onnx-*.npy", "onnx-*.png", "engine-*.npy", "engine-*.png")
+_VERDICT = "gate.json"
+_PATTERNS = (_VERDICT, "onnx-*.npy", "onnx-*.png", "engine-*.npy", "engine-*.png")
 _NOT_FINITE = (255, 0, 0)
 
 
@@ -24,9 +25,10 @@ def write_evidence(folder: Path, gate: Gate, checks: Sequence[Check]) -> list[Pa
     Returns the files. What an earlier gate left there is removed first. Raises OutputError.
     """
     with translated(folder):
-        for old in (path for pattern in _PATTERNS for path in folder.glob(pattern)):
-            old.unlink()
-    files = [folder / "gate.json"]
+        if (folder / _VERDICT).is_file():  # else what is there is somebody's
+            for old in (path for pattern in _PATTERNS for path in folder.glob(pattern)):
+                old.unlink()
+    files = [folder / _VERDICT]
     write_text(files[0], to_json(gate))
     for check in checks:
         for index, (output, reference) in enumerate(zip(check.outputs, check.references, strict=True)):

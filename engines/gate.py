@@ -14,9 +14,9 @@ from onnx import ModelProto
 from briges.engines.onnx_run import open_graph
 from briges.engines.rounding import emulated
 from briges.runtime import contracts
-from briges.runtime.agreement import LIMITS, Precision, compare, headroom, violations, worst
+from briges.runtime.agreement import LIMITS, Precision, compare, headroom, worst
 from briges.runtime.errors import GateError
-from briges.runtime.manifest import Gate, GateRow
+from briges.runtime.manifest import Gate, GateRow, judge
 from briges.runtime.photographs import Feed, photograph_feeds
 from briges.runtime.sidecar import ModelSpec, SizedGraph
 
@@ -65,13 +65,9 @@ def skip(subject: Literal["onnx", "engine"], graph: SizedGraph, reason: str) -> 
 
 def verdict(precision: Precision, checks: Sequence[Check]) -> Gate:
     """Judge everything that ran, at least one check, by the limits of ``precision``."""
-    limits, found = LIMITS[precision], []
-    ran = [check.row for check in checks if check.row.agreement is not None]
-    assert ran, "the typed ONNX can be checked everywhere"
-    for row in ran:
-        assert row.agreement is not None
-        found += [f"{row.subject} {row.size}: {text}" for text in violations(row.agreement, limits)]
-    return Gate(limits, tuple(check.row for check in checks), tuple(found))
+    limits, rows = LIMITS[precision], tuple(check.row for check in checks)
+    assert any(row.agreement for row in rows), "the typed ONNX can be checked everywhere"
+    return Gate(limits, rows, judge(rows, limits))
 
 
 def describe(gate: Gate) -> list[str]:

@@ -27,10 +27,10 @@ def load_graph(path: Path) -> ModelProto:
     """Read a graph and leave its weights, which may be gigabytes, in their file. Raises BuildError."""
     try:
         return onnx.load(path, load_external_data=False)
-    except DecodeError as error:
+    except (DecodeError, OSError) as error:  # gone, where another export has replaced the folder meanwhile
         raise BuildError(
             subject=f"graph {path}",
-            came="is not an ONNX file",
+            came="is not an ONNX file" if path.exists() else "is gone",
             expected="one that `briges export` wrote",
             cure="export the model again with `briges export`",
         ) from error

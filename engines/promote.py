@@ -9,6 +9,9 @@ from onnx import ModelProto, ValueInfoProto
 from briges.engines.onnx_graph import ELEMENT_TYPES, HALF_TYPES, SOURCES, attribute_of, cast, element_types, read_by
 from briges.runtime.agreement import Precision
 
+# TensorRT-RTX 1.7 finds no type for one in bfloat16 (docs/adr/0008): it stays in half, whatever part it is of.
+_NOT_IN_BF16 = frozenset({"ConvTranspose"})
+
 
 def wide_name(tensor: str, dtype: Precision) -> str:
     """What a half tensor is called where ``promoted`` computes it in ``dtype``."""
@@ -26,9 +29,8 @@ def promoted(model: ModelProto, nodes: Collection[int], dtype: Precision) -> Mod
     target, types = ELEMENT_TYPES[dtype], element_types(model)
     narrow = {name for name, kind in types.items() if kind in HALF_TYPES and kind != target}
     old = model.graph.node
-    chosen = {
-        index for index in nodes if old[index].op_type not in SOURCES and not narrow.isdisjoint(old[index].output)
-    }
+    kept = SOURCES | (_NOT_IN_BF16 if dtype == "bf16" else frozenset())
+    chosen = {index for index in nodes if old[index].op_type not in kept and not narrow.isdisjoint(old[index].output)}
     wide = {name for index in chosen for name in old[index].output if name in narrow}
     readers, results = read_by(old), {output.name for output in model.graph.output}
     wanted_narrow = {

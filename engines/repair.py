@@ -115,7 +115,7 @@ def _thinned(
     """Leave out what is not needed, in ever smaller pieces, the least suspicious first.
 
     This is the complement step of delta debugging (Zeller and Hildebrandt, 2002). If it may go on until the end, none
-    of the parts that remain can be left out by itself.
+    of the parts that remain can be left out by itself, as long as more parts in a wider type never make it worse.
     """
     size = len(parts) // 2
     while size:

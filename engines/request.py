@@ -15,6 +15,7 @@ from pathlib import Path
 from briges.engines.engine_run import why_not
 from briges.engines.repair import require_wider
 from briges.engines.spec import EngineSpec
+from briges.engines.trt_log import is_log
 from briges.runtime import contracts
 from briges.runtime.agreement import Precision
 from briges.runtime.errors import BuildError, BundleError, UsageError
@@ -81,25 +82,57 @@ def check_request(model_folder: Path, model: ModelSpec, out: Path, request: Buil
                 expected="a model with fp32 PyTorch's depth of the photographs, to tell what loses accuracy",
                 cure="export it without --no-verify, or leave out --repair",
             )
-    if request.log_file is not None:
-        _check_log_file(request.log_file, model_folder, out)
-
-
-def _check_log_file(log_file: Path, model_folder: Path, out: Path) -> None:
-    if log_file.is_dir():
+    log_file = log_file_of(out, request)
+    _check_place("--log-file", log_file, model_folder, out)
+    if request.log_file is not None and not is_log(log_file):
         raise UsageError(
             subject=f"--log-file {log_file}",
+            came="holds something that is no log of a build",
+            expected="a log to be replaced, or nothing yet",
+            cure="name another file, or leave it out: the log then lies beside the bundle",
+        )
+    if request.spec.timing_cache is not None:
+        _check_timing_cache(Path(request.spec.timing_cache), log_file, model_folder, out)
+
+
+def log_file_of(out: Path, request: BuildRequest) -> Path:
+    """Where TensorRT's log goes."""
+    return request.log_file or beside(out, ".log")
+
+
+def _check_timing_cache(timing_cache: Path, log_file: Path, model_folder: Path, out: Path) -> None:
+    _check_place("--timing-cache", timing_cache, model_folder, out)
+    if os.path.realpath(timing_cache) == os.path.realpath(log_file):
+        raise UsageError(
+            subject=f"--timing-cache {timing_cache}",
+            came="is the file of the log too",
+            expected="a file of its own",
+            cure="name another file",
+        )
+    if not os.access(timing_cache.parent, os.W_OK):  # told now, not when the engine is there and the cache cannot be
+        raise UsageError(
+            subject=f"--timing-cache {timing_cache}",
+            came="cannot be written there" if timing_cache.parent.is_dir() else "its folder does not exist",
+            expected="a file in a folder you may write to",
+            cure="name another file, or make the folder",
+        )
+
+
+def _check_place(option: str, path: Path, model_folder: Path, out: Path) -> None:
+    if path.is_dir():
+        raise UsageError(
+            subject=f"{option} {path}",
             came="is a folder",
             expected="a file, or nothing yet",
-            cure="name a file in it, or leave it out: the log then lies beside the bundle",
+            cure=f"name a file with {option}",
         )
     for folder in (model_folder, out):
-        if Path(os.path.realpath(folder)) in Path(os.path.realpath(log_file)).parents:
+        if Path(os.path.realpath(folder)) in Path(os.path.realpath(path)).parents:
             raise UsageError(
-                subject=f"--log-file {log_file}",
+                subject=f"{option} {path}",
                 came=f"lies in {folder}",
                 expected="a place outside the model folder and the bundle, which hold listed files alone",
-                cure="name another file, or leave it out: the log then lies beside the bundle",
+                cure="name another file",
             )
 
 

@@ -47,6 +47,18 @@ class BuilderLog:
             self.errors.append(message)
 
 
+def is_log(path: Path) -> bool:
+    """Whether ``path`` may be written over: nothing yet, empty, a device or a terminal, or a log of ours."""
+    if not path.is_file():
+        return True
+    try:
+        with path.open("rb") as stream:
+            start = stream.read(64)
+    except OSError:  # told by whoever opens it to write
+        return True
+    return not start or _STAMP.match(start.decode("utf-8", "replace")) is not None
+
+
 def tail(path: Path, start: int) -> list[str]:
     """The last entries of the log ``path`` that tell why a build failed; what lies before byte ``start`` is ignored.
 

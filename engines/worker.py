@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import importlib.util
 import json
 import os
@@ -158,6 +159,8 @@ def _died(job: PlanJob, code: int, log_file: Path, start: int) -> BuildError:
 
 def _post_mortem(code: int, last: str) -> tuple[str, str, str]:
     """Why a child ended without an outcome: the reason, what was expected and the cure."""
+    if code >= 0 and os.strerror(errno.ENOSPC) in last:
+        return "the disk of the temporary files is full", "a few megabytes free", "free some space, or set TMPDIR"
     if code >= 0:
         return f"the building process ended without a result (exit code {code})", "an engine or an error", _REPORT
     name = signal_name(-code)

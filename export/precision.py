@@ -31,7 +31,7 @@ from briges.runtime.sidecar import Decision
 
 TORCH_DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
-# Two photographs are not the world: a part may use this fraction of the range of half precision on them.
+# Two photographs are not the world: what they show, times this, must fit into half's range.
 RANGE_MARGIN = 8
 
 # Every tensor belongs to one of these parts. A block's own tensors are its residual sums.

@@ -6,12 +6,15 @@ field.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from briges.runtime import contracts, sidecar
 from briges.runtime.agreement import Agreement, Limits, Precision
+from briges.runtime.agreement import violations as violations_of
+from briges.runtime.errors import BundleError
 from briges.runtime.sidecar import MODEL_SCHEMA, ModelSpec
 from briges.runtime.verified import check_files, read_record, require_plain_names
 
@@ -104,6 +107,12 @@ class Gate:
         return not self.violations
 
 
+def judge(rows: Iterable[GateRow], limits: Limits) -> tuple[str, ...]:
+    """What is outside ``limits``, in words; rows that were skipped violate nothing."""
+    ran = ((row, row.agreement) for row in rows if row.agreement is not None)
+    return tuple(f"{row.subject} {row.size}: {text}" for row, found in ran for text in violations_of(found, limits))
+
+
 @dataclass(frozen=True)
 class Repair:
     """Parts of the network that ``--repair`` put into another precision, and what that cost over all engines."""
@@ -176,5 +185,13 @@ def notices(manifest: Manifest) -> tuple[str, ...]:
 def read_manifest(folder: Path) -> Manifest:
     """Read and verify a bundle: nothing in it is used before every file's hash matched. Raises BundleError."""
     manifest = read_record(folder / contracts.MANIFEST_FILE, Manifest, MANIFEST_SCHEMA, "bundle", REBUILD)
+    gate = manifest.gate
+    if gate is not None and gate.violations != judge(gate.rows, gate.limits):
+        raise BundleError(
+            subject=f"bundle {folder}",
+            came=f"{contracts.MANIFEST_FILE} was altered: the verdict of its gate does not follow from its figures",
+            expected="the manifest as it was written",
+            cure=REBUILD,
+        )
     check_files(folder, ((name, file.sha256) for name, file in manifest.files.items()), "bundle", REBUILD)
     return manifest

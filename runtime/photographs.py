@@ -61,7 +61,7 @@ def read_references(folder: Path, spec: ModelSpec, graph: SizedGraph) -> list[ND
         # Opened here: NumPy leaves the file open when it is no archive.
         with (folder / spec.reference).open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
             return [arrays[reference_key(graph, index)] for index in range(len(load_photographs()))]
-    except (KeyError, ValueError, zipfile.BadZipFile) as error:
+    except (KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
         raise BundleError(
             subject=f"model folder {folder}",
             came=f"{spec.reference} does not hold the depth of every photograph at {graph.size}",

@@ -46,6 +46,17 @@ def test_a_real_export_with_an_overflow_is_repaired(typed_tiny, tmp_path):
     assert "up to date" in run_briges("build", model, "--out", out, *RTX, "--repair").out
 
 
+def test_a_head_in_bf16_keeps_its_transposed_convolutions_in_half_and_builds(typed_tiny, tmp_path):
+    model, out = tmp_path / "model", tmp_path / "engine"
+    shutil.copytree(typed_tiny, model)
+    change_graph(model, lambda graph: plant_overflow(graph, "head.scratch.layer4_rn"))
+    answer = run_briges("build", model, "--out", out, *RTX, "--repair", "bf16")
+    assert answer.code == 0, answer.err
+    repair = read_manifest(out).repair
+    assert repair is not None
+    assert (repair.parts, repair.dtype) == (("head",), "bf16")
+
+
 def test_bf16_repairs_what_is_too_large_for_half(tmp_path):
     write_toy_model(tmp_path / "toy", "fp16", mlp1=OVERFLOW)
     answer = run_briges("build", tmp_path / "toy", "--out", tmp_path / "engine", *RTX, "--repair", "bf16")

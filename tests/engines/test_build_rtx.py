@@ -139,7 +139,7 @@ def test_progress_comes_from_tensorrt_itself(tmp_path):
 def test_a_log_file_of_ones_own_starts_anew_and_a_device_stays_one(tmp_path):
     model = write_stub_model(tmp_path / "model")
     log = tmp_path / "mine.log"
-    log.write_text("of yesterday")
+    log.write_text("2026-01-01 12:00:00.000 INFO of yesterday\n")
     answer = run_briges("build", model, "--out", tmp_path / "engine", *RTX, "--log-file", log)
     assert f"  TensorRT's log: {log}\n" in answer.out
     assert log.read_text().count(COMPLETED) == 1

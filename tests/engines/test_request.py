@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
@@ -175,6 +176,17 @@ def test_a_tampered_bundle_is_told_by_inspect_and_by_the_estimator(out):
 
     with pytest.raises(BundleError, match="the engines of size 56x70 are incomplete"):
         DepthEstimator(out)
+
+
+def test_a_verdict_that_does_not_follow_from_its_figures_is_no_verdict(tmp_path):
+    write_toy_model(tmp_path / "toy", "fp16")
+    out = tmp_path / "engine"
+    build_bundle(tmp_path / "toy", out, ORT, SILENT)
+    gate = json.loads((out / "manifest.json").read_text())["gate"]
+    gate["rows"][0]["agreement"]["relative_l2"] = 0.9
+    edit_json(out / "manifest.json", gate=gate)
+    with pytest.raises(BundleError, match="the verdict of its gate does not follow from its figures"):
+        read_manifest(out)
 
 
 def test_a_tampered_model_is_told_even_where_the_bundle_is_there(model, out):
