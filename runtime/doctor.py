@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 from briges.runtime.compatibility import EXECUTED, NAMES, choose, is_supported
-from briges.runtime.facts import EXPORT_MODULES, Facts
+from briges.runtime.facts import BUILD_MODULES, EXPORT_MODULES, Facts
 from briges.runtime.flavour import LIBRARIES
 from briges.runtime.jetson import OLDEST_SUPPORTED, Jetson, is_supported_release, jetpack_of
 from briges.runtime.manifest import Flavour
@@ -123,8 +123,7 @@ def _export(facts: Facts) -> Iterator[Finding]:
 
 
 def _build(facts: Facts) -> Iterator[Finding]:
-    # The numeric gate of every build runs on ONNX Runtime.
-    gate = facts.packages["onnxruntime"]
+    lacking = _lacking(facts, BUILD_MODULES)
     for flavour, library in LIBRARIES.items():
         finding = _package_finding("build", flavour, facts.packages[library.module], library.extra)
         version = facts.packages[library.module].version
@@ -135,23 +134,25 @@ def _build(facts: Facts) -> Iterator[Finding]:
         elif version is not None and flavour == "tensorrt" and not facts.driver.devices:
             cure = "build on the device that will run it, or use --flavour tensorrt-rtx, which needs no GPU to build"
             finding = Finding("build", flavour, False, f"{version}, but it builds on a GPU only", cure)
-        elif version is not None and gate.version is None:
-            finding = Finding(
-                "build", flavour, False, f"{version}, but not the onnxruntime that checks it", _pip("cpu")
-            )
+        elif version is not None and lacking:
+            finding = Finding("build", flavour, False, f"{version}, but without {lacking}", _pip("build"))
         yield finding
 
 
 def _run(facts: Facts) -> Iterator[Finding]:
     for flavour, library in LIBRARIES.items():
         if flavour in EXECUTED:
-            needed = {name: facts.packages[name] for name in (library.module, "cv2", "PIL")}
-            missing = [_PIP_NAMES.get(name, name) for name, package in needed.items() if package.version is None]
-            found = f"without {', '.join(missing)}" if missing else f"{needed[library.module].version}"
-            yield Finding("run", flavour, not missing, found, _pip(library.extra) if missing else None)
+            lacking = _lacking(facts, (library.module, "cv2", "PIL"))
+            found = f"without {lacking}" if lacking else f"{facts.packages[library.module].version}"
+            yield Finding("run", flavour, not lacking, found, _pip(library.extra) if lacking else None)
         else:
             cure = "for depth from this release build with --flavour onnxruntime"
             yield Finding("run", flavour, False, "this release builds these engines and does not run them yet", cure)
+
+
+def _lacking(facts: Facts, modules: Iterable[str]) -> str:
+    """Those of ``modules`` that cannot be used here, for people; empty if all can."""
+    return ", ".join(_PIP_NAMES.get(name, name) for name in modules if facts.packages[name].version is None)
 
 
 def _package_finding(part: Part, name: str, package: Package, extra: str) -> Finding:

@@ -18,7 +18,10 @@ from briges.runtime.manifest import Host
 from briges.runtime.probe import Package, probe
 
 EXPORT_MODULES = ("torch", "onnx", "onnxscript", "safetensors", "onnxruntime", "cv2", "PIL")
+# Of each engine's build; without the last its gate cannot run an engine.
+BUILD_MODULES = ("onnx", "onnxruntime", "filelock", "cv2", "PIL", "polygraphy")
 ENGINE_MODULES = ("tensorrt", "tensorrt_rtx")
+MODULES = tuple(dict.fromkeys((*EXPORT_MODULES, *BUILD_MODULES, *ENGINE_MODULES)))
 _CUDA_PACKAGES = ("cuda-python", "pycuda")
 
 
@@ -50,7 +53,7 @@ def collect_facts(folder: Path = Path()) -> Facts:
         memory_bytes=memory,
         memory_free_bytes=memory_free,
         disk_free_bytes=shutil.disk_usage(folder).free,
-        packages=probe((*EXPORT_MODULES, *ENGINE_MODULES)),
+        packages=probe(MODULES),
         cuda_packages=_cuda_packages(),
         driver=read_driver(),
         jetson=read_jetson(),

@@ -10,7 +10,7 @@ from support.commands import hide_modules, run_briges
 from support.manifests import NO_DRIVER, ORIN, RTX_4090
 
 from briges.runtime.doctor import Diagnosis, Finding, diagnose
-from briges.runtime.facts import ENGINE_MODULES, EXPORT_MODULES, Facts
+from briges.runtime.facts import BUILD_MODULES, ENGINE_MODULES, MODULES, Facts
 from briges.runtime.flavour import library_version
 from briges.runtime.gpu import Driver, read_driver
 from briges.runtime.jetson import Jetson
@@ -22,7 +22,7 @@ GPU_DRIVER = Driver("12.6", (RTX_4090,), None)
 
 def facts(*, without: tuple[str, ...] = ENGINE_MODULES, **changes: Any) -> Facts:
     """A well-equipped machine without a GPU, less the modules ``without``."""
-    packages = {name: Package(f"1.{index}", None) for index, name in enumerate((*EXPORT_MODULES, *ENGINE_MODULES))}
+    packages = {name: Package(f"1.{index}", None) for index, name in enumerate(MODULES)}
     made = Facts(
         tool_version="0.1.0",
         python="3.11.7",
@@ -75,6 +75,16 @@ def test_what_is_missing_comes_with_its_cure() -> None:
     assert "--gpus all" in str(find(diagnosis, "gpu", "GPU").cure)
 
 
+@pytest.mark.parametrize("module", BUILD_MODULES)
+def test_a_flavour_cannot_be_built_without_what_every_build_needs(module: str) -> None:
+    finding = find(diagnose(facts(without=(module,))), "build", "tensorrt-rtx")
+
+    name = {"cv2": "opencv", "PIL": "pillow"}.get(module, module)
+    assert not finding.ok
+    assert finding.found.endswith(f", but without {name}")
+    assert finding.cure == "pip install 'briges-trt[build]'"
+
+
 def test_a_broken_package_says_what_breaks_it() -> None:
     broken = facts()
     broken.packages["cv2"] = Package(None, "ImportError: libGL.so.1: cannot open shared object file")
@@ -108,12 +118,6 @@ def test_a_release_we_are_not_made_for_is_no_builder() -> None:
     assert (finding.ok, finding.found) == (False, "8.6.2, which this release is not made for")
     assert finding.cure == "install TensorRT 10.x or 11.x; on a Jetson, JetPack 6.1 or later"
     assert diagnosis.flavour == "onnxruntime"
-
-
-def test_nothing_is_built_without_the_library_that_checks_it() -> None:
-    finding = find(diagnose(facts(without=("onnxruntime",))), "build", "tensorrt-rtx")
-
-    assert (finding.ok, finding.cure) == (False, "pip install 'briges-trt[cpu]'")
 
 
 def test_gpus_are_named_with_architecture_and_memory() -> None:
@@ -221,7 +225,7 @@ def test_the_command_shows_this_machine_within_80_columns() -> None:
 
 
 def test_with_the_base_install_alone_it_answers_and_fails_as_nothing_runs(tmp_path: Path) -> None:
-    hidden = hide_modules(tmp_path, [*EXPORT_MODULES, *ENGINE_MODULES])
+    hidden = hide_modules(tmp_path, list(MODULES))
 
     done = run_briges("doctor", "--json", path=[hidden])
 
@@ -231,6 +235,6 @@ def test_with_the_base_install_alone_it_answers_and_fails_as_nothing_runs(tmp_pa
     assert answer["runs"] == []
     assert answer["flavour"] == "onnxruntime"
     absent = {"version": None, "problem": None}
-    assert answer["facts"]["packages"] == dict.fromkeys((*EXPORT_MODULES, *ENGINE_MODULES), absent)
+    assert answer["facts"]["packages"] == dict.fromkeys(MODULES, absent)
     missing = {item["name"]: item["cure"] for item in answer["findings"] if item["part"] == "export" and not item["ok"]}
     assert missing["torch"] == missing["opencv"] == "pip install 'briges-trt[export]'"
