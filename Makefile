@@ -11,7 +11,7 @@ HEIGHT      ?=
 WIDTH       ?=
 SIZES       ?=
 PRECISION   ?= fp16
-ATTENTION   ?= native
+ATTENTION   ?= plugin
 TEMPERATURE ?= 1.0
 FLAVOUR     ?= auto
 BUILD       ?=
@@ -20,9 +20,10 @@ PYTHON      ?= python3
 VENV        ?= .venv
 
 BIN := $(VENV)/bin
-# A strict editable install links each module by name, below build/. So it is made again when a module is new or gone,
-# when its requirements change, or when build/ was deleted; not when a module is edited.
-MODULES := $(sort $(wildcard export/*.py engines/*.py runtime/*.py benchmarks/*.py))
+# A strict editable install links each module and each C++ source by name, below build/. So it is made again when one is
+# new or gone, when its requirements change, or when build/ was deleted; not when a module is edited.
+MODULES := $(sort $(wildcard export/*.py engines/*.py $(addprefix engines/plugin/*.,py cpp h S map yaml md) \
+	runtime/*.py benchmarks/*.py))
 INSTALLED := $(VENV)/.installed-$(firstword $(shell echo $(MODULES) | cksum))
 ifeq ($(wildcard build/__editable__.*),)
 .PHONY: $(INSTALLED)
@@ -46,7 +47,7 @@ WEIGHTS := $(FILES) $(if $(CHECKPOINT),,--random-weights 0)
 SIZE := $(if $(HEIGHT),--height "$(HEIGHT)") $(if $(WIDTH),--width "$(WIDTH)") $(foreach size,$(SIZES),--size "$(size)")
 
 .DEFAULT_GOAL := help
-.PHONY: help setup engine test test-full check fix wheel bench clean
+.PHONY: help setup engine plugin test test-full check fix wheel bench clean
 
 help: ## list every target
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -69,6 +70,9 @@ engine: $(INSTALLED) ## checkpoint (or random weights) -> checked ONNX -> Tensor
 	$(BIN)/briges export "$$PRESET" $(WEIGHTS) $(SIZE) --precision "$$PRECISION" --attention "$$ATTENTION" \
 		--temperature "$$TEMPERATURE" --out "$$OUT/model"
 	$(BIN)/briges build "$$OUT/model" --out "$$OUT/engine" --flavour "$$FLAVOUR" $(BUILD)
+
+plugin: $(INSTALLED) ## the TensorRT plugin's library, in build/plugin; make engine builds it too where it can
+	$(BIN)/briges plugin
 
 test: $(INSTALLED) ## lint, types and every test that needs minutes, not hours
 	$(MAKE) --no-print-directory check

@@ -20,7 +20,6 @@ from pathlib import Path
 import torch
 
 from briges.export.assemble import assemble, with_taps
-from briges.export.attention_form import relative_form
 from briges.export.checkpoints import WeightFiles
 from briges.export.parity import reference_depths
 from briges.export.presets import find_preset
@@ -142,7 +141,6 @@ def _rebuild(spec: ModelSpec, graph: SizedGraph, source: WeightFiles | None) -> 
         height_px=graph.image.height_px,
         width_px=graph.image.width_px,
         temperature=text,
-        form=relative_form(spec.attention.lowering),
     )
     return ContractModel(assembled.model).eval()
 

@@ -10,8 +10,11 @@ from pathlib import Path
 
 import onnx
 
-from briges.engines.job import PlanJob
+from briges.engines.attention_choice import Choice
+from briges.engines.job import PlanJob, PluginFile
+from briges.engines.lowering import forget_definitions, is_attention
 from briges.engines.parts import PartGraph, tensors_of
+from briges.engines.plugin.record import LIBRARY_FILE
 from briges.engines.spec import EngineSpec
 from briges.engines.temporary import temporary_folder
 from briges.engines.watcher import Watcher
@@ -41,8 +44,9 @@ def assemble_engines(
     folder: Path,
     log_file: Path,
     watcher: Watcher,
+    choice: Choice,
 ) -> Assembled:
-    """Write one engine per part into ``folder``.
+    """Write one engine per part into ``folder``, and the plugin library they need, if any.
 
     model_folder: where the weights of the graphs lie. log_file: see ``worker.build_plan``.
     Raises BuildError, OutputError, BackendError, MissingExtraError.
@@ -50,7 +54,7 @@ def assemble_engines(
     weights = [model_folder / name for name in model.files if name.endswith(".data")]
     if spec.flavour == "onnxruntime":
         return _copy_graphs(parts, weights, folder)
-    return _build_plans(parts, model_folder, weights, spec, folder, log_file, watcher)
+    return _build_plans(parts, model_folder, weights, spec, folder, log_file, watcher, choice)
 
 
 def _copy_graphs(parts: Sequence[PartGraph], weights: Sequence[Path], folder: Path) -> Assembled:
@@ -76,20 +80,34 @@ def _build_plans(
     folder: Path,
     log_file: Path,
     watcher: Watcher,
+    choice: Choice,
 ) -> Assembled:
+    plugin = None
+    if choice.library is not None:
+        # The copy is what TensorRT loads: the engines are built with the very file that travels with them.
+        library = folder / LIBRARY_FILE
+        shutil.copyfile(choice.library.path, library)
+        plugin = PluginFile(str(library), choice.library.sha256)
+    graphs = {part.stem: choice.for_tensorrt(part.model) for part in parts}
+    nodes = {stem: sum(map(is_attention, graph.graph.node)) for stem, graph in graphs.items()}
+
     # TensorRT looks for the weights beside the graph, and the model folder may be read-only.
     def fill(work: Path) -> None:
         for path in weights:
             (work / path.name).symlink_to(path.resolve())
-        for part in parts:
-            onnx.save(part.model, work / f"{part.stem}.onnx")
+        for stem, graph in graphs.items():
+            # Without the definitions no version of TensorRT can take one for the plugin.
+            forget_definitions(graph)
+            onnx.save(graph, work / f"{stem}.onnx")
 
     engines = []
     with temporary_folder(fill) as work, called(work, model_folder):
         for part in parts:
             watcher.step(f"building {part.stem} with {spec.flavour}")
             graph, plan = work / f"{part.stem}.onnx", folder / f"{part.stem}.plan"
-            built = build_plan(PlanJob(str(graph), str(plan), spec), log_file, watcher.progress)
+            count = nodes[part.stem]
+            job = PlanJob(str(graph), str(plan), spec, plugin if count else None, count)
+            built = build_plan(job, log_file, watcher.progress)
             engines.append(
                 Engine(
                     part=part.part,
@@ -102,6 +120,7 @@ def _build_plans(
                     activation_bytes=built.activation_bytes,
                     layers=built.layers,
                     build_s=round(built.build_s, 1),
+                    plugin_layers=count,
                 )
             )
     capabilities = built.compute_capabilities

@@ -13,11 +13,13 @@ from pathlib import Path
 from onnx import ModelProto
 
 from briges.engines.assembly import Assembled, assemble_engines, called
+from briges.engines.attention_choice import Choice, choose_attention
 from briges.engines.engine_run import open_engines, why_not
 from briges.engines.evidence import write_evidence
 from briges.engines.gate import Check, check_engine, check_onnx, gate_error, skip, verdict
 from briges.engines.onnx_graph import load_graph
 from briges.engines.parts import part_graphs
+from briges.engines.plugin.record import LIBRARY_FILE
 from briges.engines.repair import find_parts, repaired
 from briges.engines.request import (
     BuildRequest,
@@ -34,7 +36,16 @@ from briges.runtime.errors import BuildError, GateError
 from briges.runtime.facts import read_host
 from briges.runtime.files import replacing_folder, sha256_of, translated, write_text
 from briges.runtime.flavour import load
-from briges.runtime.manifest import MANIFEST_SCHEMA, BuildOptions, BundleFile, Gate, Manifest, Repair
+from briges.runtime.manifest import (
+    MANIFEST_SCHEMA,
+    Attention,
+    BuildOptions,
+    BundleFile,
+    Gate,
+    Manifest,
+    Plugin,
+    Repair,
+)
 from briges.runtime.photographs import read_references
 from briges.runtime.records import to_json
 from briges.runtime.sidecar import ModelSpec, read_model
@@ -63,12 +74,15 @@ def build_bundle(model_folder: Path, out: Path, request: BuildRequest, watcher: 
     watcher.step("verifying the model")
     spec = read_model(model_folder)
     check_request(model_folder, spec, out, request)
-    key = request_key(model_folder, request)
+    models: Models = {graph.size: load_graph(model_folder / graph.file) for graph in spec.graphs}
+    choice = choose_attention(request.attention, spec, models, request.spec, request.plugin_folder, watcher)
+    key = request_key(model_folder, request, choice)
     log_file = log_file_of(out, request)
     with only_one(out):
         if not request.force and (ready := up_to_date(out, key, request)):
             return Built(ready, True, log_file)
-        return Built(_Build(model_folder, spec, out, request, log_file, watcher, key).run(), False, log_file)
+        build = _Build(model_folder, spec, out, request, log_file, watcher, key, choice)
+        return Built(build.run({size: choice.applied(model) for size, model in models.items()}), False, log_file)
 
 
 @dataclass(frozen=True)
@@ -82,10 +96,11 @@ class _Build:
     log_file: Path
     watcher: Watcher
     key: str
+    choice: Choice
 
-    def run(self) -> Manifest:
+    def run(self, models: Models) -> Manifest:
+        """Build from the graph of each size."""
         with replacing_folder(self.out, marker=contracts.MANIFEST_FILE) as folder, called(folder, self.out):
-            models: Models = {graph.size: load_graph(self.model_folder / graph.file) for graph in self.spec.graphs}
             # Before the engine is built: a graph that fails needs none.
             checks = self._check_graphs(models)
             repair = None
@@ -188,7 +203,7 @@ class _Build:
     def _assemble(self, models: Models, folder: Path) -> Assembled:
         parts = part_graphs(self.spec, models, split=self.request.split)
         return assemble_engines(
-            parts, self.model_folder, self.spec, self.request.spec, folder, self.log_file, self.watcher
+            parts, self.model_folder, self.spec, self.request.spec, folder, self.log_file, self.watcher, self.choice
         )
 
     def _cost_before(self, models: Models, folder: Path, parts: tuple[str, ...]) -> Repair:
@@ -221,16 +236,29 @@ class _Build:
                 hardware_compatible=spec.hardware_compatible,
                 version_compatible=spec.version_compatible,
                 strip_weights=spec.strip_weights,
+                embed_plugin=spec.embed_plugin and self.choice.library is not None,
             ),
             host=read_host(),
             gate=None,
             repair=repair,
+            attention=_attention(self.choice),
             request=self.key,
             files=files,
             model=self.spec,
             built_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
             tool_version=metadata.version("briges-trt"),
         )
+
+
+def _attention(choice: Choice) -> Attention:
+    if choice.library is None:
+        return Attention(choice.lowering, None, choice.fell_back)
+    build = choice.library.build
+    capabilities = build.compute_capabilities
+    plugin = Plugin(
+        LIBRARY_FILE, build.version, build.triton, build.tensorrt_headers, build.kernel_sources, capabilities
+    )
+    return Attention(choice.lowering, plugin, choice.fell_back)
 
 
 def _activation_bytes(assembled: Assembled) -> int | None:

@@ -13,6 +13,7 @@ from briges.runtime.manifest import Flavour
 from briges.runtime.terminal import detailed_progress, warn
 
 _FLAVOURS = ("auto", *get_args(Flavour))
+_ATTENTIONS = click.Choice(["auto", "plugin", "native", "plain", "compare"])
 
 
 @requires("build", "onnx", "onnxruntime", "filelock", "cv2", "PIL")
@@ -20,6 +21,21 @@ _FLAVOURS = ("auto", *get_args(Flavour))
 @click.argument("model_dir", type=Path)
 @click.option("--out", type=FolderPath(), required=True, help="Bundle folder to write.")
 @click.option("--flavour", metavar=f"[{'|'.join(_FLAVOURS)}]", default="auto", show_default=True, help="What runs it.")
+@click.option(
+    "--attention",
+    type=_ATTENTIONS,
+    default="auto",
+    show_default=True,
+    help="auto: the plugin where it can be had, else native; native: as TensorRT fuses it by itself; plain: the "
+    "literal form; compare: a bundle of each, as OUT/plain, OUT/native and OUT/plugin, and which one to take.",
+)
+@click.option(
+    "--plugin",
+    "plugin_folder",
+    type=FolderPath(),
+    help="Folder of the plugin's library, built there if need be.  [default: build/plugin]",
+)
+@click.option("--embed-plugin", is_flag=True, help="Store the plugin's library inside the engine too. TensorRT alone.")
 @click.option("--split", is_flag=True, help="Three engines: geometry encoder, semantic encoder, gates with head.")
 @click.option("--workspace-bytes", type=int, help="Most device memory one layer may use for scratch.")
 @click.option("--optimization-level", type=int, help="0, quick build, to 5, fast engine.  [default: the flavour's, 3]")
@@ -57,6 +73,8 @@ def build(
     allow_unverified: bool,
     force: bool,
     log_file: Path | None,
+    attention: Literal["auto", "plugin", "native", "plain", "compare"],
+    plugin_folder: Path | None,
     timing_cache: Path | None,
     **options: Any,
 ) -> None:
@@ -67,9 +85,12 @@ def build(
     briges build MODEL_DIR --out BUNDLE --flavour onnxruntime            (runs on a CPU)
     briges build MODEL_DIR --out BUNDLE --flavour tensorrt-rtx --compute-capability 8.6 --compute-capability 8.9
     briges build MODEL_DIR --out BUNDLE --split
+    briges build MODEL_DIR --out FOLDER --attention compare
     """
     from briges.engines.build import build_bundle
-    from briges.engines.report import describe_build
+    from briges.engines.compare import compare
+    from briges.engines.plugin.record import DEFAULT_FOLDER
+    from briges.engines.report import describe_build, describe_comparison
     from briges.engines.request import BuildRequest
     from briges.engines.spec import EngineSpec
     from briges.engines.watcher import Watcher
@@ -83,10 +104,19 @@ def build(
         chosen, reason = choose_flavour()
         click.echo(f"--flavour auto: {chosen}. {reason}", err=True)
     spec = EngineSpec(flavour=chosen, timing_cache=str(timing_cache) if timing_cache else None, **options)
-    request = BuildRequest(spec, split, repair, allow_unverified, force, log_file)
+    asked = "auto" if attention == "compare" else attention
+    folder = plugin_folder or DEFAULT_FOLDER
+    request = BuildRequest(spec, split, repair, allow_unverified, force, log_file, asked, folder)
     with detailed_progress() as (on_step, on_detail):
         watcher = Watcher(on_step, lambda phase, done, total: on_detail(f"{phase} {done}/{total}"))
-        built = build_bundle(model_dir, out, request, watcher)
-    warn(notices(built.manifest))
+        if attention == "compare":
+            comparison = compare(model_dir, out, request, watcher)
+        else:
+            built = build_bundle(model_dir, out, request, watcher)
+    if attention == "compare":
+        click.echo(describe_comparison(comparison))
+        return
+    fell_back = built.manifest.attention.fell_back
+    warn([*notices(built.manifest), *([f"NATIVE ATTENTION, not the plugin's. {fell_back}"] if fell_back else [])])
     for line in describe_build(out, built):
         click.echo(line)

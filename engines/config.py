@@ -33,10 +33,19 @@ def configured(trt: Any, builder: Any, job: PlanJob, log: BuilderLog) -> Any:
         config.hardware_compatibility_level = wanted
         if config.hardware_compatibility_level != wanted:
             raise refusals.option_refused(job, "--hardware-compatible")
+    _embed_plugin(config, job)
     _set_compute_capabilities(trt, config, job)
     if spec.timing_cache is not None:
         load_timing_cache(config, Path(spec.timing_cache), log)
     return config
+
+
+def _embed_plugin(config: Any, job: PlanJob) -> None:
+    if not job.spec.embed_plugin or job.plugin is None:
+        return
+    config.plugins_to_serialize = [job.plugin.path]
+    if list(config.plugins_to_serialize) != [job.plugin.path]:
+        raise refusals.option_refused(job, "--embed-plugin")
 
 
 def _set_flag(trt: Any, config: Any, name: str, option: str, job: PlanJob) -> None:

@@ -13,8 +13,10 @@ from briges.engines.gate import Run
 from briges.runtime import contracts
 from briges.runtime.compatibility import reasons_not_runnable, this_machine
 from briges.runtime.errors import BackendError
+from briges.runtime.flavour import load
 from briges.runtime.manifest import Engine, Manifest
 from briges.runtime.photographs import Feed
+from briges.runtime.plugin import register_plugin
 from briges.runtime.sidecar import SizedGraph
 
 
@@ -72,6 +74,8 @@ def _open_tensorrt(folder: Path, manifest: Manifest, engines: tuple[Engine, ...]
     from polygraphy.backend.trt import EngineFromPath, TrtRunner
     from polygraphy.logger import G_LOGGER
 
+    if (plugin := manifest.attention.plugin) is not None:
+        register_plugin(load(manifest.flavour), folder / plugin.file, manifest.files[plugin.file].sha256)
     with contextlib.ExitStack() as stack:
         stack.enter_context(G_LOGGER.verbosity(G_LOGGER.ERROR))
         try:

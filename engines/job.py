@@ -11,12 +11,26 @@ from briges.runtime.manifest import Tensor
 
 
 @dataclass(frozen=True)
+class PluginFile:
+    """A plugin library at ``path``, to be loaded only if it has this hash."""
+
+    path: str
+    sha256: str
+
+
+@dataclass(frozen=True)
 class PlanJob:
-    """One engine to build: the ONNX graph at the path ``onnx``, into a plan file at the path ``plan``."""
+    """One engine to build: the ONNX graph at the path ``onnx``, into a plan file at the path ``plan``.
+
+    plugin: the library that has the graph's attention operator, None if the graph has none of it. plugin_layers: how
+    many layers of it the network must have.
+    """
 
     onnx: str
     plan: str
     spec: EngineSpec
+    plugin: PluginFile | None = None
+    plugin_layers: int = 0
 
 
 @dataclass(frozen=True)

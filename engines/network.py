@@ -18,10 +18,12 @@ from briges.runtime.errors import BuildError
 from briges.runtime.files import translated
 from briges.runtime.flavour import load, network_flags
 from briges.runtime.manifest import Tensor
+from briges.runtime.plugin import register_plugin
 
 # Takes a phase and how many of how many steps of it are done; False asks for the build to end.
 Report = Callable[[str, int, int], bool]
 
+_PLUGIN_LAYER = "PLUGIN_V3"
 _DTYPES = {"UINT8": "uint8", "FLOAT": "float32", "HALF": "float16", "BF16": "bfloat16"}
 
 
@@ -40,9 +42,12 @@ def build(job: PlanJob, report: Report, write_log: Callable[[str], None]) -> Bui
         raise refusals.build_refused(job, log)
     started = time.monotonic()
     report("reading the graph", 0, 1)
+    if job.plugin is not None:  # before the graph is parsed: its nodes are looked up then
+        register_plugin(trt, Path(job.plugin.path), job.plugin.sha256)
     _parse(trt, network, logger, job)
     inputs, outputs = _tensors(network, job)
     layers = Counter(network.get_layer(index).type.name for index in range(network.num_layers))
+    _require_plugin_layers(layers, job)
     config = configured(trt, builder, job, log)
     config.progress_monitor = _monitor(trt, report)
     plan = builder.build_serialized_network(network, config)
@@ -85,6 +90,18 @@ def _parse(trt: Any, network: Any, logger: Any, job: PlanJob) -> None:
             came="the file is no ONNX model, or one without inputs or outputs",
             expected="an ONNX model",
             cure="export it with `briges export`",
+        )
+
+
+def _require_plugin_layers(layers: Counter[str], job: PlanJob) -> None:
+    """A parser that finds no plugin may take a function instead, silently, with all the memory that costs."""
+    found = layers[_PLUGIN_LAYER]
+    if found != job.plugin_layers:
+        raise BuildError(
+            subject=f"engine of {job.onnx}",
+            came=f"its network has {found} layers of the attention plugin",
+            expected=f"{job.plugin_layers}, one for each attention node of the graph",
+            cure="build with --attention native, and report this with the log of the build",
         )
 
 

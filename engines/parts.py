@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from onnx import ModelProto, TensorProto, ValueInfoProto
 from onnx.utils import Extractor
 
+from briges.engines.lowering import define
 from briges.runtime import contracts
 from briges.runtime.errors import BuildError
 from briges.runtime.manifest import DType, Part, Tensor
@@ -53,6 +54,7 @@ def part_graphs(spec: ModelSpec, models: Mapping[str, ModelProto], *, split: boo
             stem = part if shared or len(spec.graphs) == 1 else f"{part}-{graph.size}"
             cut = Extractor(model).extract_model(inputs, outputs)
             cut.metadata_props.extend(model.metadata_props)
+            define(cut)
             parts.append(PartGraph(part, None if shared else graph.size, stem, cut))
     return parts
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from briges.engines.build import Built
+from briges.engines.compare import Comparison
 from briges.engines.gate import describe
 from briges.runtime.manifest import Manifest, Repair
 
@@ -24,7 +25,9 @@ def describe_build(out: Path, built: Built) -> Iterator[str]:
     for engine in manifest.engines if manifest.flavour != "onnxruntime" else ():
         activation = "" if engine.activation_bytes is None else f", activations {engine.activation_bytes / _MB:.1f} MB"
         seconds = "" if engine.build_s is None else f", built in {engine.build_s:.1f} s"
-        yield f"  {engine.file}: {manifest.files[engine.file].size_bytes / _MB:.1f} MB{activation}{seconds}"
+        plugin = f", {engine.plugin_layers} plugin layers" if engine.plugin_layers else ""
+        yield f"  {engine.file}: {manifest.files[engine.file].size_bytes / _MB:.1f} MB{activation}{plugin}{seconds}"
+    yield f"  attention: {manifest.attention.lowering}{_library(manifest)}"
     if manifest.repair is not None:
         yield f"  {_cost(manifest.repair)}"
     if manifest.gate is None:
@@ -35,6 +38,32 @@ def describe_build(out: Path, built: Built) -> Iterator[str]:
             yield f"    {line}"
     if manifest.flavour != "onnxruntime" and not built.up_to_date:
         yield f"  TensorRT's log: {built.log_file}"
+
+
+def describe_comparison(comparison: Comparison) -> str:
+    """A table of the forms, and which one to take."""
+    lines = ["attention   activations       engine      latency  bundle"]
+    for row in comparison.rows:
+        if row.problem is not None:
+            lines.append(f"{row.lowering:<9}  not built: {row.problem}")
+            continue
+        memory = _megabytes(row.activation_bytes)
+        latency = "-" if row.latency_ms is None else f"{row.latency_ms:.2f} ms"
+        lines.append(f"{row.lowering:<9} {memory:>13} {_megabytes(row.engine_bytes):>12} {latency:>12}  {row.bundle}")
+    if comparison.not_timed is not None:
+        lines.append(f"not timed: {comparison.not_timed}")
+    best = comparison.recommended
+    lines.append(f"take {best.bundle} ({best.lowering}): {comparison.why}")
+    return "\n".join(lines)
+
+
+def _megabytes(count: int | None) -> str:
+    return "-" if count is None else f"{count / _MB:.1f} MB"
+
+
+def _library(manifest: Manifest) -> str:
+    plugin = manifest.attention.plugin
+    return "" if plugin is None else f", {plugin.file} {manifest.files[plugin.file].size_bytes / _MB:.1f} MB"
 
 
 def _target(manifest: Manifest) -> str:

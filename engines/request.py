@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
+from briges.engines.attention_choice import Asked, Choice
 from briges.engines.engine_run import why_not
+from briges.engines.plugin.record import DEFAULT_FOLDER
 from briges.engines.repair import require_wider
 from briges.engines.spec import EngineSpec
 from briges.engines.trt_log import is_log
@@ -32,7 +34,8 @@ class BuildRequest:
 
     split: three engines instead of one. repair: the precision for parts that lose accuracy; None leaves them alone.
     allow_unverified: keep a bundle that fails its gate; it says so at every use. force: build what is up to date, too.
-    log_file: where TensorRT's log goes; None for beside the bundle.
+    log_file: where TensorRT's log goes; None for beside the bundle. attention: see ``choose_attention``.
+    plugin_folder: where the plugin's library is, or is to be built.
     """
 
     spec: EngineSpec
@@ -41,6 +44,8 @@ class BuildRequest:
     allow_unverified: bool = False
     force: bool = False
     log_file: Path | None = None
+    attention: Asked = "auto"
+    plugin_folder: Path = DEFAULT_FOLDER
 
 
 def check_request(model_folder: Path, model: ModelSpec, out: Path, request: BuildRequest) -> None:
@@ -136,7 +141,7 @@ def _check_place(option: str, path: Path, model_folder: Path, out: Path) -> None
             )
 
 
-def request_key(model_folder: Path, request: BuildRequest) -> str:
+def request_key(model_folder: Path, request: BuildRequest, choice: Choice) -> str:
     """A hash of everything that determines the bundle: the model, the options and what builds it."""
     flavour = request.spec.flavour
     options = dataclasses.asdict(request.spec)
@@ -147,6 +152,7 @@ def request_key(model_folder: Path, request: BuildRequest) -> str:
         options,
         request.split,
         request.repair,
+        [choice.lowering, choice.library.sha256 if choice.library else choice.fell_back],
         library_version(flavour),
         [device.compute_capability for device in devices[:1]],
         metadata.version("briges-trt"),

@@ -19,6 +19,7 @@ import numpy as np
 from onnx import AttributeProto, ModelProto, NodeProto, TensorProto, helper, inliner, numpy_helper
 
 from briges.engines.onnx_graph import HALF_TYPES, attribute_of, cast, element_types
+from briges.runtime.contracts import PLUGIN_NAME, PLUGIN_NAMESPACE
 
 # Their outputs are numbers that were inputs, or zero, or an input's negative: rounded already.
 # fmt: off
@@ -36,10 +37,11 @@ def emulated(model: ModelProto) -> ModelProto:
 
     Tensors keep their names; half inputs and outputs become float32, and what is fed to such an input must be a half
     value already. Half weights stay where they are, external files included, and are cast up in the graph.
-    Raises BuildError for a graph whose types cannot be told.
+    An attention that is one node stays one: as in the plugin's kernel, its logits and sums are float32 and only its
+    result is rounded. Raises BuildError for a graph whose types cannot be told.
     """
     # Copies the graph either way: the inliner gives a new one.
-    typed = inliner.inline_local_functions(model)
+    typed = inliner.inline_selected_functions(model, [(PLUGIN_NAMESPACE, PLUGIN_NAME)], exclude=True)
     _open_normalizations(typed)
     types = element_types(typed)
     graph = typed.graph

@@ -34,6 +34,7 @@ class EngineSpec:
     hardware_compatible: one TensorRT engine for every GPU from Ampere on, at some cost in speed.
     version_compatible: the engine loads in later TensorRT versions too, at some cost in speed.
     strip_weights: the engine is stored without its weights.
+    embed_plugin: the engine carries the plugin library within itself, too.
     """
 
     flavour: Flavour
@@ -44,6 +45,7 @@ class EngineSpec:
     hardware_compatible: bool = False
     version_compatible: bool = False
     strip_weights: bool = False
+    embed_plugin: bool = False
 
     def __post_init__(self) -> None:
         if self.flavour not in LIBRARIES:

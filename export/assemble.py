@@ -12,7 +12,6 @@ from briges.export.gates import BridgingGate, fold_temperature
 from briges.export.model import DepthModel
 from briges.export.presets import Preset
 from briges.export.random_weights import randomise
-from briges.export.sam import RelativeForm
 from briges.export.temperature import parse_temperature
 from briges.runtime.contracts import PATCH_PX
 from briges.runtime.errors import InvalidSizeError, UsageError
@@ -81,12 +80,11 @@ def assemble(
     height_px: int,
     width_px: int,
     temperature: str,
-    form: RelativeForm | None = None,
 ) -> AssembledModel:
     """Build the model for one fixed size.
 
     source: weight files, which may refine the preset (see ``load_weights``), or the seed of random weights.
-    temperature: see ``parse_temperature``. form: see ``SamEncoder``.
+    temperature: see ``parse_temperature``.
     Raises CheckpointError, InvalidSizeError, UsageError.
     """
     check_network_size(height_px, width_px)
@@ -96,11 +94,11 @@ def assemble(
         preset, origin = loaded.preset, loaded.origin
         policy = dataclasses.replace(policy, learned=loaded.learned_temperatures)
         with torch.device("meta"):
-            model = DepthModel(preset, height_px, width_px, form)
+            model = DepthModel(preset, height_px, width_px)
         model.load_state_dict(loaded.state, assign=True)
     else:
         with torch.device("meta"):
-            model = DepthModel(preset, height_px, width_px, form)
+            model = DepthModel(preset, height_px, width_px)
         model.to_empty(device="cpu")
         randomise(model, source)
         origin = Weights(files=(), random_seed=source, layout="none", licence="none: random weights")

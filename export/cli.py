@@ -11,10 +11,10 @@ from briges.export.options import choose_sizes, describe_export, size_options, w
 from briges.export.presets import PRESETS
 from briges.runtime.agreement import Precision
 from briges.runtime.main import FolderPath, requires
-from briges.runtime.sidecar import notices
+from briges.runtime.sidecar import Lowering, Scope, notices
 from briges.runtime.terminal import progress, warn, warnings_shown
 
-_PRECISIONS, _LOWERINGS = click.Choice(get_args(Precision)), click.Choice(["native", "plain"])
+_PRECISIONS, _LOWERINGS, _SCOPES = (click.Choice(get_args(kind)) for kind in (Precision, Lowering, Scope))
 _SEED = click.IntRange(0, 2**32 - 1)  # past 64 bits torch's generator has no answer but a crash
 
 
@@ -42,7 +42,15 @@ _SEED = click.IntRange(0, 2**32 - 1)  # past 64 bits torch's generator has no an
 )
 @click.option("--taps", help="Encoder blocks to read, as 8,9,10,11, if the checkpoint was trained with other ones.")
 @click.option("--precision", type=_PRECISIONS, default="fp16", show_default=True, help="Where it does no harm.")
-@click.option("--attention", type=_LOWERINGS, default="native", show_default=True, help="plain: the literal form.")
+@click.option(
+    "--attention",
+    type=_LOWERINGS,
+    default="plugin",
+    show_default=True,
+    help="plugin: one node each, which `briges build` gives to the plugin or writes as it likes; native: as TensorRT "
+    "fuses it by itself; plain: the literal form.",
+)
+@click.option("--plugin-scope", "scope", type=_SCOPES, default="all", show_default=True, help="Whose the plugin gets.")
 @click.option("--no-verify", is_flag=True, help="Skip the check against PyTorch; recorded, and told at every use.")
 @click.option("--force", is_flag=True, help="Export even what is up to date.")
 @click.option("--out", type=FolderPath(), help="Model folder to write.  [default: build/PRESET/model]")
@@ -60,7 +68,8 @@ def export(
     temperature: str,
     taps: str | None,
     precision: Precision,
-    attention: Literal["native", "plain"],
+    attention: Lowering,
+    scope: Scope,
     no_verify: bool,
     force: bool,
     out: Path | None,
@@ -89,6 +98,7 @@ def export(
         taps=parse_taps(taps),
         precision=precision,
         attention=attention,
+        scope=scope,
         verify=not no_verify,
     )
     folder = out or Path("build") / preset / "model"

@@ -34,7 +34,8 @@ def existing_model(request: ExportRequest, out: Path) -> ModelSpec | None:
         and [(graph.image.height_px, graph.image.width_px) for graph in spec.graphs] == list(sizes)
         and all(graph.image.dtype == request.input_dtype for graph in spec.graphs)
         and (spec.batch, spec.taps, spec.opset) == (request.batch, preset.geometry.taps, OPSET)
-        and (spec.precision, spec.attention) == (request.precision, describe_form(request.attention, preset))
+        and (spec.precision, spec.attention)
+        == (request.precision, describe_form(request.attention, request.scope, preset))
         and dataclasses.replace(spec.temperature, learned=()) == temperature
         and (spec.reference is not None) == request.verify
         and spec.versions == tool_versions()

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 
 from briges.export.assemble import AssembledModel, assemble, check_network_size, with_taps
-from briges.export.attention_form import describe_form, relative_form
+from briges.export.attention_form import check_scope, describe_form
 from briges.export.checkpoints import WeightFiles
 from briges.export.parity import check_parity, reference_depths
 from briges.export.precision import apply_precision, decide
@@ -27,7 +27,7 @@ from briges.runtime.errors import ExportError, InvalidSizeError
 from briges.runtime.files import replacing_folder, sha256_of, write_text
 from briges.runtime.photographs import photograph_feeds, reference_key
 from briges.runtime.records import to_json
-from briges.runtime.sidecar import MODEL_SCHEMA, Decision, Gates, ModelSpec, SizedGraph
+from briges.runtime.sidecar import MODEL_SCHEMA, Decision, Gates, Lowering, ModelSpec, Scope, SizedGraph
 
 _MAX_BATCH = 64
 
@@ -37,7 +37,8 @@ class ExportRequest:
     """What to export.
 
     source: weight files, or the seed of random weights. sizes: (height, width) in pixels of each graph, empty for the
-    preset's own size. attention: "native" writes it the way TensorRT fuses, "plain" is the literal form.
+    preset's own size. attention: "plugin" leaves it as nodes of the plugin's operator, which carry their definition,
+    "native" writes it the way TensorRT fuses, "plain" is the literal form. scope: whose attentions the plugin gets.
     Raises UsageError, InvalidSizeError.
     """
 
@@ -49,7 +50,8 @@ class ExportRequest:
     temperature: str = "1.0"
     taps: tuple[int, ...] | None = None
     precision: Precision = "fp32"
-    attention: Literal["native", "plain"] = "native"
+    attention: Lowering = "plugin"
+    scope: Scope = "all"
     verify: bool = True
 
     def __post_init__(self) -> None:
@@ -76,6 +78,7 @@ def export_model(request: ExportRequest, out: Path, on_step: Callable[[str], Non
     Raises CheckpointError, InvalidSizeError, UsageError, ExportError, OutputError, BackendError.
     """
     preset = with_taps(find_preset(request.preset), request.taps)
+    check_scope(request.attention, request.scope, preset)
     sizes = request.sizes or ((preset.height_px, preset.width_px),)
     decisions: tuple[Decision, ...] = ()
     references: dict[str, Any] = {}  # what np.savez can be given
@@ -88,7 +91,6 @@ def export_model(request: ExportRequest, out: Path, on_step: Callable[[str], Non
                 height_px=height_px,
                 width_px=width_px,
                 temperature=request.temperature,
-                form=relative_form(request.attention),
             )
             if number == 0:
                 spec = _describe(request, assembled, sizes)
@@ -149,7 +151,7 @@ def _describe(request: ExportRequest, assembled: AssembledModel, sizes: tuple[tu
         preset=preset.name,
         precision=request.precision,
         decisions=(),
-        attention=describe_form(request.attention, preset),
+        attention=describe_form(request.attention, request.scope, preset),
         opset=OPSET,
         batch=request.batch,
         taps=preset.geometry.taps,

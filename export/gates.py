@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from briges.export.attention import attend, merge_heads, split_heads
+from briges.engines.plugin.layout import AttentionLayout
+from briges.export.attention import attention
 from briges.export.layers import Mlp, SelfAttention, layer_norm
 from briges.export.presets import Aligner
 
@@ -21,19 +22,15 @@ class CrossAttention(nn.Module):
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
-        self.heads = heads
-        self.scale = (width // heads) ** -0.5
+        self.layout = AttentionLayout(heads, width // heads, value_offset=width)
         self.query = nn.Linear(width, width)
         self.key_value = nn.Linear(width, 2 * width)
         self.proj = nn.Linear(width, width)
 
     def forward(self, depth: Tensor, semantic: Tensor, temperature: Tensor | None) -> Tensor:
         """depth [B, Nq, C], semantic [B, Nk, C] -> [B, Nq, C]; temperature: float32 [1], or None for 1."""
-        query = split_heads(self.query(depth), self.heads)
-        key, value = (split_heads(part, self.heads) for part in self.key_value(semantic).chunk(2, dim=-1))
-        # Divided in float32, where a small temperature does not overflow before it meets the query.
-        scale = self.scale if temperature is None else (self.scale / temperature).to(query.dtype)
-        return self.proj(merge_heads(attend(query * scale, key, value)))
+        packed = self.key_value(semantic)
+        return self.proj(attention(self.query(depth), packed, packed, self.layout, temperature))
 
 
 class CrossBlock(nn.Module):

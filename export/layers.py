@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from briges.export.attention import attend, merge_heads, split_heads
+from briges.engines.plugin.layout import AttentionLayout
+from briges.export.attention import attention
 from briges.export.presets import LAYER_NORM_EPS, MLP_RATIO
 
 
@@ -31,17 +32,14 @@ class SelfAttention(nn.Module):
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
-        self.heads = heads
-        self.scale = (width // heads) ** -0.5
+        self.layout = AttentionLayout(heads, width // heads, key_offset=width, value_offset=2 * width)
         self.qkv = nn.Linear(width, 3 * width)
         self.proj = nn.Linear(width, width)
 
     def forward(self, tokens: Tensor, temperature: Tensor | None = None) -> Tensor:
         """tokens: [B, N, C]; temperature: float32 [1] dividing the logits, or None for 1."""
-        query, key, value = (split_heads(part, self.heads) for part in self.qkv(tokens).chunk(3, dim=-1))
-        # Divided in float32, where a small temperature does not overflow before it meets the query.
-        scale = self.scale if temperature is None else (self.scale / temperature).to(query.dtype)
-        return self.proj(merge_heads(attend(query * scale, key, value)))
+        packed = self.qkv(tokens)
+        return self.proj(attention(packed, packed, packed, self.layout, temperature))
 
 
 class PatchEmbed(nn.Module):

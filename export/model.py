@@ -8,7 +8,7 @@ from briges.export.dinov2 import DinoV2
 from briges.export.dpt import DptHead
 from briges.export.gates import BridgingGate, SemanticAligner
 from briges.export.presets import Preset
-from briges.export.sam import RelativeAttention, RelativeForm, SamEncoder
+from briges.export.sam import SamEncoder
 
 
 class DepthModel(nn.Module):
@@ -18,7 +18,7 @@ class DepthModel(nn.Module):
     Call ``bake_constants`` once after the weights are in place.
     """
 
-    def __init__(self, preset: Preset, height_px: int, width_px: int, form: RelativeForm | None = None) -> None:
+    def __init__(self, preset: Preset, height_px: int, width_px: int) -> None:
         super().__init__()
         patch_px = preset.geometry.patch_px
         grid = (height_px // patch_px, width_px // patch_px)
@@ -26,16 +26,14 @@ class DepthModel(nn.Module):
         self.preset = preset
         self.geometry = DinoV2(preset.geometry, grid)
         if preset.semantic is not None:
-            self.semantic = SamEncoder(preset.semantic, form)
+            self.semantic = SamEncoder(preset.semantic)
             self.aligner = SemanticAligner(width, grid, preset.aligner)
             self.gates = nn.ModuleList(BridgingGate(width, preset.gate_heads) for _ in range(4))
         self.head = DptHead(preset.geometry, preset.head, grid)
 
     def bake_constants(self) -> None:
-        """Compute what depends on the size alone: the position table and SAM's relative tables."""
-        for module in self.modules():
-            if isinstance(module, DinoV2 | RelativeAttention):
-                module.bake_constants()
+        """Compute what depends on the size alone: the position table."""
+        self.geometry.bake_constants()
 
     def forward(
         self, depth_image: Tensor, semantic_image: Tensor | None = None, temperature: Tensor | None = None

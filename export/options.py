@@ -13,7 +13,7 @@ import click
 from briges.export.presets import find_preset
 from briges.runtime.agreement import LIMITS, headroom
 from briges.runtime.errors import UsageError
-from briges.runtime.sidecar import ModelSpec
+from briges.runtime.sidecar import AttentionForm, ModelSpec
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -89,6 +89,13 @@ def choose_sizes(
     return ((own.height_px if height_px is None else height_px, own.width_px if width_px is None else width_px),)
 
 
+def _attention(form: AttentionForm) -> str:
+    cost = f", {form.extra_gflop:.3g} GFLOP more than plain, for activation memory" if form.extra_gflop else ""
+    if form.scope is None:
+        return f"{form.lowering}{cost}"
+    return f"left to the plugin ({form.scope}), or to what `briges build --attention` says{cost}"
+
+
 def describe_export(spec: ModelSpec) -> Iterator[str]:
     """Lines that say what was exported and how near it is to PyTorch."""
     sizes = ", ".join(graph.size for graph in spec.graphs)
@@ -98,8 +105,7 @@ def describe_export(spec: ModelSpec) -> Iterator[str]:
         ranges = [d.part for d in spec.decisions if d.dtype == "fp32" and d.reason != "rule"]
         islands = f"; by measured range: {', '.join(ranges)}" if ranges else ", all by rule"
         yield f"{counts[spec.precision]} parts in {spec.precision}, {counts['fp32']} islands in fp32{islands}"
-    if spec.attention.extra_gflop:
-        yield f"native attention: {spec.attention.extra_gflop:.3g} GFLOP more than plain, for activation memory"
+    yield f"attention: {_attention(spec.attention)}"
     for graph in spec.graphs:
         if graph.agreement is not None:
             photographs = f"{graph.agreement.photographs} photographs"

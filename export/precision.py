@@ -5,9 +5,10 @@ its weights stay in float32 and what flows in is cast. What flows out is float32
 the block brings it back to half.
 
 Rules: LayerNorm, because the input's type decides what TensorRT computes it in, whatever ``stash_type`` says, and a
-sum of squares leaves half's range at a value of 256; the last convolutions of the head, because depth is a float32
-output; in bf16 transposed convolutions, which TensorRT-RTX 1.7 cannot build; the temperature, which divides the query's
-scale before either meets a half tensor. An attention core is one type throughout, as a cast inside it keeps TensorRT
+sum of squares leaves half's range at a value of 256; the last convolution of the head, because depth is a float32
+output (the one before it would hold the 64 channels of the full size in float32: most of all activation memory); in
+bf16 transposed convolutions, which TensorRT-RTX 1.7 cannot build; the temperature, which divides the query's scale
+before either meets a half tensor. An attention core is one type throughout, as a cast inside it keeps TensorRT
 from fusing it: hence a whole attention is one part.
 """
 
@@ -36,7 +37,7 @@ RANGE_MARGIN = 8
 
 # Every tensor belongs to one of these parts. A block's own tensors are its residual sums.
 _STREAMS = (Block, SamBlock, CrossBlock, SelfBlock)
-_LAST_CONVOLUTIONS = "head.scratch.output_conv2"
+_LAST_CONVOLUTION = "head.scratch.output_conv2.2"
 _PARTS = (PatchEmbed, SelfAttention, RelativeAttention, CrossAttention, Mlp, SemanticAligner, DptHead)
 
 
@@ -105,7 +106,7 @@ def _convert(module: nn.Module, half: torch.dtype) -> None:
 def _by_rule(path: str, module: nn.Module, precision: Precision) -> bool:
     if precision == "bf16" and isinstance(module, nn.ConvTranspose2d):
         return True
-    return isinstance(module, nn.LayerNorm) or path == _LAST_CONVOLUTIONS
+    return isinstance(module, nn.LayerNorm) or path == _LAST_CONVOLUTION
 
 
 def _part_of(model: DepthModel, path: str, precision: Precision) -> str:

@@ -15,6 +15,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from briges.export.attention_form import write_form
 from briges.export.model import DepthModel
 from briges.export.precision import TORCH_DTYPES
 from briges.export.presets import IMAGE_MEAN, IMAGE_STD, Preset
@@ -103,8 +104,9 @@ def write_onnx(model: ContractModel, spec: ModelSpec, graph: SizedGraph, folder:
     """Trace ``model`` at the fixed shapes of ``graph`` and write graph and weights into ``folder``.
 
     The tensors where `--split` cuts have their contract's names inside the graph, each node's name starts with the
-    path of its module ("gates.0.cross_block.mlp/..."), and the metadata repeats what a lost sidecar would hide:
-    ``briges.preset`` and ``briges.temperature`` (JSON). The weights are shared with the graphs already in the folder.
+    path of its module ("gates.0.cross_block.mlp/..."), attention has the form ``spec.attention``, and the metadata
+    repeats what a lost sidecar would hide: ``briges.preset`` and ``briges.temperature`` (JSON). The weights are shared
+    with the graphs already in the folder.
     """
     examples = example_inputs(spec, graph)
     cuts = contracts.GEOMETRY_FEATURES + ((contracts.SEMANTIC_FEATURES,) if spec.gates else ())
@@ -125,6 +127,7 @@ def write_onnx(model: ContractModel, spec: ModelSpec, graph: SizedGraph, folder:
     program.model.metadata_props["briges.preset"] = spec.preset
     program.model.metadata_props["briges.temperature"] = json.dumps(dataclasses.asdict(spec.temperature))
     save_sharing_weights(program.model, folder / graph.file)
+    write_form(folder / graph.file, spec.attention)
 
 
 def _forget_origins(model: Any) -> None:

@@ -20,6 +20,12 @@ DEPTH = "depth"
 GEOMETRY_FEATURES = tuple(f"geometry_features_{level}" for level in (1, 2, 3, 4))
 SEMANTIC_FEATURES = "semantic_features"
 
+# The attention plugin's creator in TensorRT's registry; also the operator of its nodes in ONNX, in a domain of the
+# namespace's name.
+PLUGIN_NAME = "TemperatureScaledAttention"
+PLUGIN_NAMESPACE = "briges"
+PLUGIN_VERSION = "1"
+
 # A model folder holds the sidecar, a graph per input size (this one if there is one size), the weights beside it and
 # what PyTorch made of our photographs in fp32; a bundle holds the manifest.
 MODEL_FILE = "model.onnx"

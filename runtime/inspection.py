@@ -70,7 +70,7 @@ def _bundle(manifest: Manifest) -> Iterator[tuple[str, str]]:
         yield "compute capabilities", ", ".join(options.compute_capabilities) or "those of the GPU it was built on"
     flags = [
         name
-        for name in ("split", "hardware_compatible", "version_compatible", "strip_weights")
+        for name in ("split", "hardware_compatible", "version_compatible", "strip_weights", "embed_plugin")
         if getattr(options, name)
     ]
     numbers = [name for name in ("workspace_bytes", "optimization_level") if getattr(options, name) is not None]
@@ -78,6 +78,7 @@ def _bundle(manifest: Manifest) -> Iterator[tuple[str, str]]:
         f"{name.replace('_', '-')} {getattr(options, name)}" for name in numbers
     ]
     yield "options", ", ".join(chosen) or "defaults"
+    yield "attention", _built_attention(manifest)
     yield "built", f"{manifest.built_at} by briges-trt {manifest.tool_version}"
     known = [
         host.platform,
@@ -96,7 +97,7 @@ def _model(model: ModelSpec) -> Iterator[tuple[str, str]]:
         yield "semantic size", f"{spec.height_px}x{spec.width_px}"
     yield "inputs", model.graphs[0].image.dtype
     yield "precision", model.precision
-    yield "attention", _attention(model)
+    yield "exported attention", _attention(model)
     yield "temperature", _temperature(model)
     if model.gates is not None:
         yield "gates", f"{model.gates.heads} heads, aligner {model.gates.aligner}"
@@ -109,9 +110,19 @@ def _model(model: ModelSpec) -> Iterator[tuple[str, str]]:
     yield "made with", ", ".join(f"{name} {version}" for name, version in model.versions.items()) or "not recorded"
 
 
+def _built_attention(manifest: Manifest) -> str:
+    attention = manifest.attention
+    if attention.plugin is not None:
+        count = sum(engine.plugin_layers for engine in manifest.engines)
+        return f"plugin, {count} layers by {attention.plugin.file}, kernels by Triton {attention.plugin.triton}"
+    return attention.lowering + (
+        f", since the plugin could not be had: {attention.fell_back}" if attention.fell_back else ""
+    )
+
+
 def _attention(model: ModelSpec) -> str:
     form = model.attention
-    parts: list[str] = [form.lowering]
+    parts: list[str] = [f"plugin for {form.scope}" if form.scope else form.lowering]
     if form.windowed is not None or form.global_ is not None:
         parts.append(f"relative positions as {form.windowed} in windows and {form.global_} in global blocks")
     if form.extra_gflop:

@@ -15,10 +15,10 @@ from briges.runtime import contracts, sidecar
 from briges.runtime.agreement import Agreement, Limits, Precision
 from briges.runtime.agreement import violations as violations_of
 from briges.runtime.errors import BundleError
-from briges.runtime.sidecar import MODEL_SCHEMA, ModelSpec
+from briges.runtime.sidecar import MODEL_SCHEMA, Lowering, ModelSpec
 from briges.runtime.verified import check_files, read_record, require_plain_names
 
-MANIFEST_SCHEMA = 2
+MANIFEST_SCHEMA = 3
 
 Flavour = Literal["onnxruntime", "tensorrt", "tensorrt-rtx"]
 DType = Literal["uint8", "float32", "float16", "bfloat16"]
@@ -43,7 +43,8 @@ class Engine:
 
     ``activation_bytes``: device memory for intermediate results, from the builder. ``layers``: how many of each type
     the network had when it was given to the builder. ``build_s``: seconds TensorRT took to read the graph and build.
-    All are unknown (None, empty) for ONNX Runtime.
+    ``plugin_layers``: how many of them are the attention plugin's. The others are unknown (None, empty) for ONNX
+    Runtime.
     """
 
     part: Part
@@ -56,6 +57,7 @@ class Engine:
     activation_bytes: int | None
     layers: dict[str, int]
     build_s: float | None = None
+    plugin_layers: int = 0
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,33 @@ class BuildOptions:
     hardware_compatible: bool
     version_compatible: bool
     strip_weights: bool
+    embed_plugin: bool
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """The attention plugin's library in the bundle: which file it is, and what it was made of.
+
+    ``compute_capabilities``: the GPUs with kernels of their own. ``kernel_sources``: hash of the kernels' sources.
+    """
+
+    file: str
+    version: str
+    triton: str
+    tensorrt_headers: str
+    kernel_sources: str
+    compute_capabilities: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Attention:
+    """What became of the attentions: ``plugin`` is None unless the engines need its library. ``fell_back``: why they
+    do not, where the plugin was the first choice.
+    """
+
+    lowering: Lowering
+    plugin: Plugin | None
+    fell_back: str | None
 
 
 @dataclass(frozen=True)
@@ -147,6 +176,7 @@ class Manifest:
     host: Host
     gate: Gate | None
     repair: Repair | None
+    attention: Attention
     request: str
     files: dict[str, BundleFile]
     model: ModelSpec
@@ -166,6 +196,11 @@ class Manifest:
         for size in sizes:
             if tuple(engine.part for engine in self.engines_of(size)) not in wanted:
                 raise ValueError(f"the engines of size {size} are incomplete")
+        plugin = self.attention.plugin
+        if (self.attention.lowering == "plugin") != (plugin is not None):
+            raise ValueError("its attention is the plugin's, and there is no plugin, or the other way round")
+        if plugin is not None and plugin.file not in self.files:
+            raise ValueError(f"the plugin {plugin.file!r} is not among the files")
         require_plain_names(self.files)
 
     def engines_of(self, size: str) -> tuple[Engine, ...]:

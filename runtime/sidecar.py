@@ -15,7 +15,11 @@ from briges.runtime.agreement import Agreement, Precision
 from briges.runtime.errors import BundleError
 from briges.runtime.verified import check_files, read_record, require_plain_names
 
-MODEL_SCHEMA = 2
+MODEL_SCHEMA = 3
+
+Lowering = Literal["plugin", "native", "plain"]
+Scope = Literal["all", "gates", "semantic"]
+RelativeForm = Literal["bias", "channels", "plugin"]
 
 
 @dataclass(frozen=True)
@@ -107,14 +111,21 @@ class Decision:
 
 @dataclass(frozen=True)
 class AttentionForm:
-    """How attention was written. ``windowed`` and ``global_``: SAM's relative positions as a ``bias`` matrix on the
-    logits or as extra ``channels`` of query and key; None without SAM. ``extra_gflop``: what the channels cost.
+    """How attention was written. ``scope``: whose attentions are nodes of the plugin's operator, None if nobody's.
+
+    ``windowed`` and ``global_``: SAM's relative positions as a ``bias`` matrix on the logits, as extra ``channels`` of
+    query and key, or left to the ``plugin``; None without SAM. ``extra_gflop``: what the channels cost.
     """
 
-    lowering: Literal["native", "plain"]
-    windowed: Literal["bias", "channels"] | None
-    global_: Literal["bias", "channels"] | None
+    lowering: Lowering
+    scope: Scope | None
+    windowed: RelativeForm | None
+    global_: RelativeForm | None
     extra_gflop: float
+
+    def __post_init__(self) -> None:
+        if (self.lowering == "plugin") != (self.scope is not None):
+            raise ValueError("the plugin has a scope, and nothing else has")
 
 
 @dataclass(frozen=True)

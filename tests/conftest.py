@@ -43,6 +43,26 @@ def typed_tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def plain_typed_tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As ``typed_tiny``, its attention in the literal form. Do not write into it."""
+    folder = tmp_path_factory.mktemp("plain") / "model"
+    export_model(
+        ExportRequest("briges-tiny", TINY_SEED, precision="fp16", attention="plain"), folder, lambda step: None
+    )
+    return folder
+
+
+@pytest.fixture(scope="session")
+def native_typed_tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As ``typed_tiny``, its attention in the form that TensorRT fuses by itself. Do not write into it."""
+    folder = tmp_path_factory.mktemp("native") / "model"
+    export_model(
+        ExportRequest("briges-tiny", TINY_SEED, precision="fp16", attention="native"), folder, lambda step: None
+    )
+    return folder
+
+
+@pytest.fixture(scope="session")
 def sized_tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model folder: briges-tiny in fp32 at two sizes, the temperature an input, unverified. Do not write into it."""
     folder = tmp_path_factory.mktemp("sized") / "model"

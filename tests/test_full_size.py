@@ -14,7 +14,6 @@ import pytest
 from support.oracle import consult
 
 from briges.export.assemble import assemble
-from briges.export.attention_form import relative_form
 from briges.export.presets import find_preset
 from briges.runtime.manifest import read_manifest
 
@@ -139,7 +138,7 @@ def test_native_attention_takes_125_megabytes_of_activations_and_plain_well_over
 
 def test_the_base_model_in_fp16_is_within_twice_the_error_of_plain_half(base_engine: tuple[Path, float, int]) -> None:
     size = {"height_px": 518, "width_px": 518}
-    made = assemble(find_preset("briges-v2-b"), 0, **size, temperature="1.0", form=relative_form("native"))
+    made = assemble(find_preset("briges-v2-b"), 0, **size, temperature="1.0")
     consult(base_engine[0] / "model", made.model).check()
 
 

@@ -12,6 +12,7 @@ from support.building import SILENT
 from support.stub_bundle import write_stub_model
 
 from briges.engines.assembly import Assembled, assemble_engines, called
+from briges.engines.attention_choice import Choice
 from briges.engines.onnx_graph import load_graph
 from briges.engines.parts import part_graphs
 from briges.engines.spec import EngineSpec
@@ -30,7 +31,9 @@ def assemble(model: Path, folder: Path, spec: EngineSpec) -> tuple[Assembled, Mo
     graphs = {graph.size: load_graph(model / graph.file) for graph in sidecar.graphs}
     folder.mkdir()
     parts = part_graphs(sidecar, graphs, split=False)
-    return assemble_engines(parts, model, sidecar, spec, folder, folder.with_name("log"), SILENT), sidecar
+    return assemble_engines(
+        parts, model, sidecar, spec, folder, folder.with_name("log"), SILENT, Choice("native")
+    ), sidecar
 
 
 def test_for_onnx_runtime_the_graphs_are_copied_byte_for_byte_with_one_file_of_weights(model, tmp_path):

@@ -10,6 +10,7 @@ from support.toy_network import BLOCKS, PARTS, write_toy
 
 from briges.engines.blocks import core_of, parts_of
 from briges.engines.onnx_graph import load_graph
+from briges.runtime.contracts import PLUGIN_NAME
 from briges.runtime.sidecar import read_model
 
 
@@ -84,15 +85,17 @@ def test_a_softmax_outside_an_attention_is_alone():
     assert core_of(nodes, 1) == {1}
 
 
-def test_the_parts_of_a_real_export_are_those_of_its_precision_table(typed_tiny):
-    spec = read_model(typed_tiny)
-    model = load_graph(typed_tiny / spec.graphs[0].file)
+@pytest.mark.parametrize("attention", ["typed_tiny", "native_typed_tiny"])
+def test_the_parts_of_a_real_export_are_those_of_its_precision_table(request, attention):
+    folder = request.getfixturevalue(attention)
+    spec = read_model(folder)
+    model = load_graph(folder / spec.graphs[0].file)
     parts = parts_of(model, {decision.part for decision in spec.decisions})
     table = {decision.part for decision in spec.decisions}
     # The sums of an encoder before its first block are nobody's; inputs and output are the model's.
     assert parts.keys() - table == {"model", "geometry", "semantic"}
     for part, members in parts.items():
-        cores = operators(model, members).count("Softmax")
+        cores = sum(name in ("Softmax", PLUGIN_NAME) for name in operators(model, members))
         assert cores == (1 if part.endswith(".attn") else 0)
     casts = [node for node in model.graph.node if node.op_type == "Cast" and node.attribute[0].i == TensorProto.FLOAT16]
     assert len(casts) > 10

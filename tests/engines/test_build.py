@@ -56,7 +56,7 @@ def test_the_manifest_embeds_the_sidecar_and_says_what_was_built(model, tmp_path
     assert manifest.model == read_model(model)
     document = json.loads((tmp_path / "engine" / "manifest.json").read_text())
     assert document["model"] == json.loads((model / "model.json").read_text())
-    assert (manifest.schema_version, manifest.flavour) == (2, "onnxruntime")
+    assert (manifest.schema_version, manifest.flavour) == (3, "onnxruntime")
     (engine,) = manifest.engines
     assert (engine.part, engine.size, engine.file) == ("model", "56x70", "model.onnx")
     assert [(tensor.name, tensor.dtype, tensor.shape) for tensor in (*engine.inputs, *engine.outputs)] == [

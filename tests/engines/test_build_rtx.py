@@ -48,14 +48,16 @@ def manifest(built: tuple[Path, Answer]) -> Manifest:
 def test_the_manifest_tells_what_was_built_from_what(manifest, typed_tiny):
     model = read_model(typed_tiny)
     assert manifest.model == model
-    assert (model.preset, model.precision, model.attention.lowering) == ("briges-tiny", "fp16", "native")
+    assert (model.preset, model.precision, model.attention.lowering) == ("briges-tiny", "fp16", "plugin")
     assert {decision.dtype for decision in model.decisions} == {"fp16", "fp32"}
     assert all(decision.largest is not None for decision in model.decisions if decision.dtype == "fp16")
     assert (model.temperature.mode, model.temperature.cross) == ("folded", 1.0)
     assert [graph.size for graph in model.graphs] == ["126x126"]
     assert model.weights.random_seed == 7
     (engine,) = manifest.engines
-    assert engine.onnx_sha256 == model.files[contracts.MODEL_FILE]
+    assert engine.onnx_sha256 != model.files[contracts.MODEL_FILE], (
+        "TensorRT is given no definition of the plugin's node"
+    )
     assert [(t.name, t.dtype, t.shape) for t in (*engine.inputs, *engine.outputs)] == [
         ("image", "uint8", (1, 126, 126, 3)),
         ("semantic_image", "uint8", (1, 256, 256, 3)),
@@ -76,15 +78,17 @@ def test_the_manifest_tells_how_and_for_what(manifest):
 
 
 def test_the_manifest_tells_what_the_engine_costs(built, manifest):
-    (engine,), (file,) = manifest.engines, manifest.files.values()
-    plan = built[0] / engine.file
+    (engine,) = manifest.engines
+    plan, file = built[0] / engine.file, manifest.files[engine.file]
     assert (file.sha256, file.size_bytes) == (sha256_of(plan), plan.stat().st_size)
     log = built[0].with_name("engine.log").read_text()
     assert f"Total Activation Memory: {engine.activation_bytes} bytes" in log
     assert f"Total Weights Memory: {engine.weights_bytes} bytes" in log
     assert 0.5 * file.size_bytes < engine.weights_bytes < file.size_bytes
-    assert engine.layers["SOFTMAX"] == 4 + 2 + 2 * 4  # encoder blocks, and cross and self of four gates
-    assert sum(engine.layers.values()) > 500
+    attentions = 4 + 2 + 2 * 4  # encoder blocks, and cross and self of four gates
+    assert engine.plugin_layers == engine.layers["PLUGIN_V3"] == attentions
+    assert "SOFTMAX" not in engine.layers
+    assert sum(engine.layers.values()) > 400
     assert 0 < engine.build_s < 120
 
 
@@ -104,15 +108,17 @@ def test_the_command_says_what_it_built(built):
     lines = answer.out.splitlines()
     version = tensorrt_rtx.__version__
     assert lines[0] == f"{out}: built. briges-tiny 126x126 fp16 for tensorrt-rtx {version}, compute capability 8.6, 8.9"
-    assert re.fullmatch(r"  1 file, \d+\.\d MB", lines[1])
-    assert re.fullmatch(r"  model\.plan: \d+\.\d MB, activations \d+\.\d MB, built in \d+\.\d s", lines[2])
-    assert lines[3] == "  numeric gate passed"
+    assert re.fullmatch(r"  2 files, \d+\.\d MB", lines[1])
+    costs = r"  model\.plan: \d+\.\d MB, activations \d+\.\d MB, 14 plugin layers, built in \d+\.\d s"
+    assert re.fullmatch(costs, lines[2])
+    assert re.fullmatch(r"  attention: plugin, libbriges_attention\.so \d+\.\d MB", lines[3])
+    assert lines[4] == "  numeric gate passed"
     assert lines[-1] == f"  TensorRT's log: {out}.log"
     assert "WARNING: RANDOM WEIGHTS (seed 7)" in answer.err
     assert "building model with tensorrt-rtx …\n" in answer.err
     inspected = run_briges("inspect", out)
     assert inspected.code == 0
-    for told in ("8.6, 8.9", "briges-tiny", "model.plan", "SHUFFLE"):
+    for told in ("8.6, 8.9", "briges-tiny", "model.plan", "SHUFFLE", "14 layers by libbriges_attention.so"):
         assert told in inspected.out
 
 
@@ -190,6 +196,7 @@ def test_split_builds_three_plans_that_fit_together(typed_tiny, tmp_path):
     assert all(engine.layers and engine.activation_bytes and engine.weights_bytes for engine in manifest.engines)
     steps = [line for line in answer.err.splitlines() if line.startswith("building")]
     assert steps == [f"building {part} with tensorrt-rtx …" for part in ("geometry", "semantic", "fusion")]
-    assert "3 files, " in answer.out
+    assert "4 files, " in answer.out
+    assert [engine.plugin_layers for engine in manifest.engines] == [4, 2, 8]
     document = json.loads((tmp_path / "engine" / "manifest.json").read_text())
     assert document["options"]["split"] is True

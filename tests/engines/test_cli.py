@@ -28,9 +28,10 @@ def test_a_bundle_is_built_and_described_with_the_verdict_of_its_gate(model, tmp
     out = tmp_path / "engine"
     done = build(model, "--out", out)
     assert (done.returncode, "WARNING" in done.stderr) == (0, False), done.stderr
-    first, second, *gate = done.stdout.splitlines()
+    first, second, attention, *gate = done.stdout.splitlines()
     assert first == f"{out}: built. stub 56x70 fp32 for onnxruntime {onnxruntime.__version__}"
     assert second.startswith("  2 files, 0.0 MB")
+    assert attention == "  attention: native"
     assert gate[0] == "  numeric gate passed"
     assert read_manifest(out).model.preset == "stub"
 

@@ -37,6 +37,9 @@ def test_every_engine_is_told_with_what_it_costs(made):
         "  1 file, 5.5 MB",
         "  model.engine: 5.5 MB, activations 12.3 MB, built in 3.2 s",
     ]
+    with_plugin = dataclasses.replace(told, plugin_layers=32)
+    costs = "  model.engine: 5.5 MB, activations 12.3 MB, 32 plugin layers, built in 3.2 s"
+    assert lines(dataclasses.replace(made, engines=(with_plugin,)))[2] == costs
     unknown = dataclasses.replace(engine, activation_bytes=None, build_s=None)
     assert lines(dataclasses.replace(made, engines=(unknown,)))[2] == "  model.engine: 5.5 MB"
 
@@ -72,4 +75,5 @@ def test_a_bundle_for_onnx_runtime_has_no_engines_of_its_own():
     files = {"model.engine": BundleFile("0" * 64, 1_500_000), "model.onnx.data": BundleFile("0" * 64, 50_000_000)}
     found = lines(manifest("onnxruntime", "1.31.0", files=files))
     assert found[:2] == ["build/engine: built. briges-tiny 56x70 fp16 for onnxruntime 1.31.0", "  2 files, 51.5 MB"]
-    assert found[2].startswith("  numeric gate ")
+    assert found[2] == "  attention: native"
+    assert found[3].startswith("  numeric gate ")

@@ -16,6 +16,7 @@ from support.in_process import run_briges
 from support.manifests import edit_json
 from support.stub_bundle import write_stub_model
 
+from briges.engines.attention_choice import Choice
 from briges.engines.build import build_bundle
 from briges.engines.request import BuildRequest, check_request, request_key
 from briges.engines.spec import EngineSpec
@@ -95,34 +96,41 @@ CHANGES: dict[str, Any] = {
 }
 
 
+NATIVE = Choice("native")
+
+
+def key_of(model, request, choice=NATIVE):
+    return request_key(model, request, choice)
+
+
 @pytest.mark.parametrize("option", CHANGES)
 def test_every_option_of_the_engine_makes_another_request(model, option):
     changed = dataclasses.replace(RTX, spec=EngineSpec("tensorrt-rtx", **{option: CHANGES[option]}))
-    assert request_key(model, changed) != request_key(model, RTX)
+    assert key_of(model, changed) != key_of(model, RTX)
 
 
-@pytest.mark.parametrize("option", ["hardware_compatible", "version_compatible"])
+@pytest.mark.parametrize("option", ["hardware_compatible", "version_compatible", "embed_plugin"])
 def test_options_of_tensorrt_alone_make_another_request_too(model, option):
     plain = BuildRequest(EngineSpec("tensorrt"))
-    assert request_key(model, BuildRequest(EngineSpec("tensorrt", **{option: True}))) != request_key(model, plain)
+    assert key_of(model, BuildRequest(EngineSpec("tensorrt", **{option: True}))) != key_of(model, plain)
 
 
 def test_every_option_of_the_engine_was_tried():
-    tried = {*CHANGES, "flavour", "hardware_compatible", "version_compatible", "timing_cache"}
+    tried = {*CHANGES, "flavour", "hardware_compatible", "version_compatible", "embed_plugin", "timing_cache"}
     assert tried == {field.name for field in dataclasses.fields(EngineSpec)}
 
 
 def test_what_is_done_with_the_engine_makes_another_request(model):
-    keys = {request_key(model, dataclasses.replace(RTX, **change)) for change in ({}, {"split": True})}
-    keys |= {request_key(model, dataclasses.replace(RTX, repair=dtype)) for dtype in ("fp32", "bf16")}
+    keys = {key_of(model, dataclasses.replace(RTX, **change)) for change in ({}, {"split": True})}
+    keys |= {key_of(model, dataclasses.replace(RTX, repair=dtype)) for dtype in ("fp32", "bf16")}
     assert len(keys) == 4
 
 
 def test_what_changes_nothing_in_the_bundle_makes_no_other_request(model, tmp_path):
     for change in ({"force": True}, {"allow_unverified": True}, {"log_file": tmp_path / "log"}):
-        assert request_key(model, dataclasses.replace(RTX, **change)) == request_key(model, RTX)
+        assert key_of(model, dataclasses.replace(RTX, **change)) == key_of(model, RTX)
     cached = BuildRequest(EngineSpec("tensorrt", timing_cache="cache"))
-    assert request_key(model, cached) == request_key(model, BuildRequest(EngineSpec("tensorrt")))
+    assert key_of(model, cached) == key_of(model, BuildRequest(EngineSpec("tensorrt")))
 
 
 def test_another_version_of_this_tool_builds_again(model, out, monkeypatch):

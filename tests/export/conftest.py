@@ -54,14 +54,6 @@ def ungated_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def plain_typed_tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """As ``typed_tiny``, its attention in the literal form. Do not write into it."""
-    folder = tmp_path_factory.mktemp("plain") / "model"
-    export_model(ExportRequest("briges-tiny", 7, precision="fp16", attention="plain"), folder, lambda step: None)
-    return folder
-
-
-@pytest.fixture(scope="session")
 def bfloat_tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """As ``typed_tiny``, in bf16. Do not write into it."""
     folder = tmp_path_factory.mktemp("bfloat") / "model"

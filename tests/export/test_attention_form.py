@@ -1,4 +1,4 @@
-"""SAM's relative positions as extra channels: the same numbers as the bias matrix, without the matrix, at its price."""
+"""`--attention`: which attentions stay nodes of the operator, what the others are written as, and its price."""
 
 from __future__ import annotations
 
@@ -7,104 +7,95 @@ from pathlib import Path
 
 import onnx
 import pytest
-import torch
-from support.parity import assert_parity, assert_varies, relative_error
-from support.seeded import noise, seeded_part
 
-from briges.export.attention_form import describe_form, relative_form
-from briges.export.presets import SemanticSpec, find_preset
-from briges.export.sam import RelativeAttention, RelativeForm, SamEncoder, wide_head_dim
+from briges.engines.lowering import attention_nodes
+from briges.engines.onnx_graph import load_graph
+from briges.export.attention_form import check_scope, describe_form
+from briges.export.exporter import ExportRequest, export_model
+from briges.export.presets import find_preset
+from briges.runtime.errors import UsageError
 from briges.runtime.sidecar import AttentionForm, read_model
 
-WIDTH, HEADS = 128, 2  # heads of 64, as every published SAM has
+TINY = find_preset("briges-tiny")
 TINY_ATTENTION = "semantic.blocks.1.attn/"  # its only global block
 
 
-def both_forms(side: int, heads: int = HEADS) -> tuple[RelativeAttention, RelativeAttention]:
-    """The same weights in both forms: the literal one, and channels."""
-    plain, native = (
-        seeded_part(lambda channels=channels: RelativeAttention(WIDTH, heads, side, channels=channels))
-        for channels in (False, True)
-    )
-    assert plain.rel_pos_h.abs().min() > 0
-    assert relative_error(plain.rel_pos_h, plain.rel_pos_w) > 0.1
-    return plain, native
+def places(folder: Path) -> list[str]:
+    """Whose attentions are still nodes of the operator."""
+    return [item.node.name.partition(".")[0] for item in attention_nodes(load_graph(folder / "model.onnx"))]
 
 
-# Measured up to 6e-7; another order of summation.
-@pytest.mark.parametrize("side", [14, 16, 13, 5, 2])
-def test_both_forms_give_the_same(side):
-    plain, native = both_forms(side)
-    tokens = noise(2, side * side, WIDTH)
-    with torch.no_grad():
-        assert_parity(native(tokens), plain(tokens), 1e-6)
-        # And in float64 the difference goes: it is rounding.
-        assert relative_error(native.double()(tokens.double()), plain.double()(tokens.double())) < 1e-14
+def test_by_default_every_attention_is_one_node(typed_tiny):
+    assert read_model(typed_tiny).attention == AttentionForm("plugin", "all", "plugin", "plugin", 0.0)
+    assert places(typed_tiny) == ["geometry"] * 4 + ["semantic"] * 2 + ["gates"] * 8
 
 
-def test_head_sizes_that_are_no_multiple_of_8_are_padded_to_one():
-    plain, native = both_forms(side=5, heads=4)  # heads of 32: 32 + 2 * 5 = 42 becomes 48
-    assert wide_head_dim(32, 5) == 48
-    tokens = noise(1, 25, WIDTH)
-    with torch.no_grad():
-        assert_parity(native(tokens), plain(tokens), 1e-6)
+@pytest.mark.parametrize(
+    ("scope", "left", "windowed", "global_"),
+    [("gates", ["gates"] * 8, "bias", "channels"), ("semantic", ["semantic"] * 2, "plugin", "plugin")],
+)
+def test_a_scope_leaves_the_rest_native(tmp_path, scope, left, windowed, global_):
+    request = ExportRequest("briges-tiny", 7, precision="fp16", scope=scope)
+    spec = export_model(request, tmp_path / "model", lambda step: None)
+    assert places(tmp_path / "model") == left
+    form = spec.attention
+    assert (form.scope, form.windowed, form.global_) == (scope, windowed, global_)
+    assert (form.extra_gflop > 0) == (scope == "gates")
+    assert spec.graphs[0].agreement is not None, "what the mixture gives was compared with PyTorch"
 
 
-def test_channels_need_the_tables_too():
-    _, native = both_forms(side=5)
-    tokens = noise(1, 25, WIDTH)
-    with torch.no_grad():
-        before = native(tokens)
-        native.rel_pos_h.zero_()
-        assert relative_error(native(tokens), before) > 0.01
-        native.rel_pos_w.zero_()
-        assert_varies(native(tokens))
+def test_native_and_plain_models_have_no_node_of_it(native_typed_tiny, plain_typed_tiny):
+    for folder in (native_typed_tiny, plain_typed_tiny):
+        assert places(folder) == []
+        model = load_graph(folder / "model.onnx")
+        assert not model.functions
+        assert [item.domain for item in model.opset_import] == [""]
 
 
-# The grid of 9 is filled up to windows of 4: padding is attended to in both forms.
-@pytest.mark.parametrize("windowed", ["bias", "channels"])
-@pytest.mark.parametrize("global_", ["bias", "channels"])
-def test_every_mixture_of_forms_is_the_same_encoder(windowed, global_):
-    spec = SemanticSpec(width=48, depth=3, heads=2, global_blocks=(1,), window=4, image_px=9 * 16)
-    image = noise(1, 3, spec.image_px, spec.image_px)
-    literal = seeded_part(lambda: SamEncoder(spec))
-    other = seeded_part(lambda: SamEncoder(spec, RelativeForm(windowed, global_)))
-    assert [block.attn.channels for block in other.blocks] == [
-        form == "channels" for form in (windowed, global_, windowed)
-    ]
-    assert_parity(other(image), literal(image), 1e-5)
+def test_the_node_finds_its_weights_in_the_packed_projection(typed_tiny):
+    found = {item.node.name.rpartition("/")[0]: item for item in attention_nodes(load_graph(typed_tiny / "model.onnx"))}
+    packed = found["geometry.blocks.0.attn"]
+    assert len(set(packed.node.input[:3])) == 1
+    assert (packed.layout.key_offset, packed.layout.value_offset) == (384, 768)
+    cross = found["gates.0.cross_block.attn"]
+    query, key, value, *_ = cross.node.input
+    assert query != key == value
+    assert (cross.layout.num_heads, cross.layout.head_dim, cross.layout.value_offset) == (16, 24, 384)
+    windows = found["semantic.blocks.0.attn"]
+    assert (windows.batch, windows.queries, windows.layout.grid_height) == (4, 196, 14)
 
 
-@pytest.mark.parametrize(("head_dim", "side", "wide"), [(64, 64, 192), (64, 14, 96), (80, 64, 208), (64, 16, 96)])
-def test_the_wide_head_is_the_next_multiple_of_8(head_dim, side, wide):
-    assert wide_head_dim(head_dim, side) == wide
-    assert wide % 8 == 0
-    assert 0 <= wide - head_dim - 2 * side < 8
+@pytest.mark.parametrize(("lowering", "preset"), [("native", "briges-tiny"), ("plugin", "depth-anything-v2-s")])
+def test_a_scope_that_leaves_nothing_is_refused(lowering, preset):
+    with pytest.raises(UsageError, match="--plugin-scope gates"):
+        check_scope(lowering, "gates", find_preset(preset))
+    check_scope(lowering, "all", find_preset(preset))
 
 
 # What is reported
 
 
 def test_native_uses_channels_where_they_save_memory_and_plain_never_does():
-    assert relative_form("native") == RelativeForm(windowed="bias", global_="channels")
-    assert relative_form("plain") == RelativeForm(windowed="bias", global_="bias")
-    tiny = find_preset("briges-tiny")
-    assert describe_form("plain", tiny) == AttentionForm("plain", "bias", "bias", 0.0)
+    assert describe_form("plain", "all", TINY) == AttentionForm("plain", None, "bias", "bias", 0.0)
+    native = describe_form("native", "all", TINY)
+    assert (native.windowed, native.global_) == ("bias", "channels")
     for lowering in ("native", "plain"):
-        ungated = describe_form(lowering, find_preset("depth-anything-v2-s"))
-        assert ungated == AttentionForm(lowering, None, None, 0.0)
+        ungated = describe_form(lowering, "all", find_preset("depth-anything-v2-s"))
+        assert ungated == AttentionForm(lowering, None, None, None, 0.0)
 
 
 def test_the_price_of_the_base_model_is_that_of_four_global_blocks():
     # 4 blocks, 12 heads, 2 products of 4096 x 4096 with 128 more channels, 2 operations each.
     by_hand = 4 * 12 * 2 * 2 * 4096**2 * 128 / 1e9
-    assert describe_form("native", find_preset("briges-v2-b")).extra_gflop == pytest.approx(by_hand)
+    assert describe_form("native", "all", find_preset("briges-v2-b")).extra_gflop == pytest.approx(by_hand)
     assert by_hand == pytest.approx(412, abs=1)
 
 
 def products(folder: Path) -> dict[str, tuple[list[int], list[int]]]:
     """Node name -> shapes of the two factors of every matrix product of the graph."""
-    model = onnx.shape_inference.infer_shapes(onnx.load(folder / "model.onnx", load_external_data=False))
+    model = onnx.shape_inference.infer_shapes(
+        onnx.load(folder / "model.onnx", load_external_data=False), data_prop=True
+    )
     values = (*model.graph.input, *model.graph.value_info, *model.graph.output)
     shapes = {value.name: [axis.dim_value for axis in value.type.tensor_type.shape.dim] for value in values}
     shapes |= {tensor.name: list(tensor.dims) for tensor in model.graph.initializer}
@@ -119,29 +110,31 @@ def flop(folder: Path) -> int:
     return sum(2 * math.prod(left) * right[-1] for left, right in products(folder).values())
 
 
-def test_the_price_is_what_the_products_of_the_two_graphs_differ_by(typed_tiny, plain_typed_tiny):
-    reported = read_model(typed_tiny).attention.extra_gflop
+def test_the_price_is_what_the_products_of_the_two_graphs_differ_by(native_typed_tiny, plain_typed_tiny):
+    reported = read_model(native_typed_tiny).attention.extra_gflop
     assert reported > 0
-    assert flop(typed_tiny) - flop(plain_typed_tiny) == pytest.approx(reported * 1e9, rel=1e-9)
+    assert flop(native_typed_tiny) - flop(plain_typed_tiny) == pytest.approx(reported * 1e9, rel=1e-9)
 
 
-def test_query_key_and_value_of_a_native_global_block_agree_in_head_size(typed_tiny, plain_typed_tiny):
+def test_query_key_and_value_of_a_native_global_block_agree_in_head_size(native_typed_tiny, plain_typed_tiny):
     def core(folder: Path) -> list[tuple[list[int], list[int]]]:
         """The two products over all 256 tokens."""
         found = [pair for name, pair in products(folder).items() if name.startswith(TINY_ATTENTION)]
         return [(left, right) for left, right in found if 256 in (left[-1], right[-1]) and len(left) == 4]
 
-    (query, key), (weights, value) = core(typed_tiny)
+    (query, key), (weights, value) = core(native_typed_tiny)
     assert (query, key) == ([1, 6, 256, 96], [1, 6, 96, 256])
     assert (weights, value) == ([1, 6, 256, 256], [1, 6, 256, 96])
     (query, key), (weights, value) = core(plain_typed_tiny)
     assert (query[-1], key[-2], value[-1]) == (64, 64, 64)
 
 
-def test_natively_no_bias_of_all_tokens_by_all_tokens_is_ever_made(typed_tiny, plain_typed_tiny):
+def test_natively_no_bias_of_all_tokens_by_all_tokens_is_ever_made(native_typed_tiny, plain_typed_tiny):
     def squares(folder: Path) -> list[str]:
         """Operators of the global block whose result has 6 x 256 x 256 numbers."""
-        model = onnx.shape_inference.infer_shapes(onnx.load(folder / "model.onnx", load_external_data=False))
+        model = onnx.shape_inference.infer_shapes(
+            onnx.load(folder / "model.onnx", load_external_data=False), data_prop=True
+        )
         count = {
             value.name: math.prod(axis.dim_value for axis in value.type.tensor_type.shape.dim)
             for value in model.graph.value_info
@@ -152,5 +145,5 @@ def test_natively_no_bias_of_all_tokens_by_all_tokens_is_ever_made(typed_tiny, p
             if node.name.startswith(TINY_ATTENTION) and count.get(node.output[0]) == 6 * 256 * 256
         ]
 
-    assert squares(typed_tiny) == ["MatMul", "Softmax"]
+    assert squares(native_typed_tiny) == ["MatMul", "Softmax"]
     assert squares(plain_typed_tiny).count("Add") == 2  # rows with columns, and both onto the logits

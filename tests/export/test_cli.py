@@ -68,7 +68,7 @@ def test_a_checkpoint_becomes_a_checked_model_with_the_depth_of_its_weights(tmp_
     assert np.array_equal(depth_of(out, spec), depth_of(tiny_model, same_weights))
     first, cost, second = answer.out.splitlines()
     assert first == f"{out}: briges-tiny, 126x126, fp32, opset 18, your checkpoint's own, on top of Apache-2.0"
-    assert cost == f"{out}: native attention: 0.0503 GFLOP more than plain, for activation memory"
+    assert cost == f"{out}: attention: left to the plugin (all), or to what `briges build --attention` says"
     assert spec.graphs[0].agreement is not None
     told = headroom(spec.graphs[0].agreement, LIMITS["fp32"])
     assert second == f"{out}: 126x126: fp32 PyTorch against ONNX Runtime on 2 photographs: {told}"
@@ -111,7 +111,7 @@ def test_the_help_lists_every_preset():
         (["briges-tiny", "--random-weights", "0", "--depth-weights", "a.pth"], "would leave them unread"),
         (["briges-tiny", "--random-weights", "0", "--height", "127"], "cure: use 126 instead of 127"),
         (["briges-tiny", "--random-weights", "0", "--height", "0"], "cure: use 28 instead of 0"),
-        (["briges-tiny", "--random-weights", "0", "--attention", "flash"], "'flash' is not one of 'native', 'plain'"),
+        (["briges-tiny", "--random-weights", "0", "--attention", "flash"], "'flash' is not one of 'plugin', 'native'"),
         (["briges-tiny", "--random-weights", "0", "--size", "126"], "'126' is not HEIGHTxWIDTH in pixels"),
         (["briges-tiny", "--random-weights", "0", "--size", "126x127"], "cure: use 126 instead of 127"),
         (["briges-tiny", "--random-weights", "0", "--batch", "0"], "Error: batch: 0"),

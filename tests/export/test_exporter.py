@@ -66,11 +66,11 @@ def test_the_sidecar_says_everything_a_runtime_needs(tiny_model):
         ImageInput("semantic_image", "uint8", 256, 256, MEAN, STD, "linear-antialiased-stretch"),
     )
     assert spec == ModelSpec(
-        schema_version=2,
+        schema_version=3,
         preset="briges-tiny",
         precision="fp32",
         decisions=(),
-        attention=AttentionForm("native", "bias", "channels", spec.attention.extra_gflop),
+        attention=AttentionForm("plugin", "all", "plugin", "plugin", 0.0),
         opset=18,
         batch=1,
         taps=(0, 1, 2, 3),
@@ -89,7 +89,7 @@ def test_the_sidecar_of_an_ungated_batch_has_one_image_and_no_temperature(ungate
     assert (spec.preset, spec.batch, spec.taps) == ("depth-anything-v2-s", 2, (2, 5, 8, 11))
     assert [graph.inputs for graph in spec.graphs] == [(ImageInput("image", "uint8", 98, 126, MEAN, STD, "cubic"),)]
     assert spec.temperature == Temperature("none", 1.0, 1.0, learned=())
-    assert spec.attention == AttentionForm("native", None, None, 0.0)
+    assert spec.attention == AttentionForm("plugin", "all", None, None, 0.0)
     agreement = spec.graphs[0].agreement
     assert agreement is not None
     assert violations(agreement, LIMITS["fp32"]) == []

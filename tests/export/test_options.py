@@ -64,7 +64,7 @@ def test_the_result_names_every_size_its_islands_and_its_headroom():
         Decision("geometry.blocks.0.attn", "fp16", 41.5, "0.06% of 6.55e+04"),
         Decision("geometry.blocks.0.mlp", "fp32", 61000.0, "93.12% of 6.55e+04"),
     )
-    attention = AttentionForm("native", "bias", "channels", 412.3)
+    attention = AttentionForm("native", None, "bias", "channels", 412.3)
     spec = model(graphs=(graph(70), graph(112)), decisions=decisions, attention=attention)
     told = (
         "fp32 PyTorch against ONNX Runtime on 2 photographs: relative L2 1.0e-03 (10% of 1e-02 allowed), "
@@ -73,17 +73,24 @@ def test_the_result_names_every_size_its_islands_and_its_headroom():
     assert list(describe_export(spec)) == [
         "briges-tiny, 56x70, 56x112, fp16, opset 18, Apache-2.0",
         "1 parts in fp16, 2 islands in fp32; by measured range: geometry.blocks.0.mlp",
-        "native attention: 412 GFLOP more than plain, for activation memory",
+        "attention: native, 412 GFLOP more than plain, for activation memory",
         f"56x70: {told}",
         f"56x112: {told}",
     ]
 
 
-def test_a_plain_fp32_model_that_was_not_checked_takes_one_line():
-    spec = model(
-        precision="fp32", graphs=(graph(70, None),), decisions=(), attention=AttentionForm("plain", "bias", "bias", 0.0)
-    )
-    assert list(describe_export(spec)) == ["briges-tiny, 56x70, fp32, opset 18, Apache-2.0"]
+def test_a_plain_fp32_model_that_was_not_checked_takes_two_lines():
+    plain = AttentionForm("plain", None, "bias", "bias", 0.0)
+    spec = model(precision="fp32", graphs=(graph(70, None),), decisions=(), attention=plain)
+    assert list(describe_export(spec)) == ["briges-tiny, 56x70, fp32, opset 18, Apache-2.0", "attention: plain"]
+
+
+def test_what_is_left_to_the_plugin_is_told():
+    gates = AttentionForm("plugin", "gates", "bias", "channels", 412.3)
+    line = "attention: left to the plugin (gates), or to what `briges build --attention` says"
+    assert f"{line}, 412 GFLOP more than plain, for activation memory" in describe_export(model(attention=gates))
+    every = AttentionForm("plugin", "all", "plugin", "plugin", 0.0)
+    assert line.replace("(gates)", "(all)") in describe_export(model(attention=every))
 
 
 def test_without_islands_by_range_all_are_said_to_be_by_rule():

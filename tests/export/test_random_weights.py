@@ -91,16 +91,16 @@ def test_no_layer_is_dead_or_runs_away(preset):
 
 def test_attention_chooses_without_collapsing(monkeypatch):
     choices: list[float] = []
+    attend = attention.attend
 
     def record(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None = None) -> Tensor:
         logits = query @ key.transpose(-2, -1) + (0 if bias is None else bias)
         chances = logits.softmax(dim=-1)
         entropy = -(chances * chances.clamp_min(1e-30).log()).sum(dim=-1).mean()
         choices.append(float(entropy.exp()) / key.shape[2])
-        return attention.attend(query, key, value, bias)
+        return attend(query, key, value, bias)
 
-    for module in ("layers", "sam", "gates"):
-        monkeypatch.setattr(f"briges.export.{module}.attend", record)
+    monkeypatch.setattr("briges.export.attention.attend", record)
     run(seeded_model("briges-tiny", *SIZE))
     assert len(choices) == 4 + 2 + 4 * 2  # geometry blocks, semantic blocks, cross and self of four gates
     # 1 would be an average over all keys, 1 / keys a lookup of one.

@@ -52,7 +52,7 @@ def test_the_logits_inside_an_attention_are_seen_although_its_output_is_small():
     with recording(attention) as ranges:
         output = attention(noise(1, 5, 24))
     query, key = (part.reshape(1, 5, 2, 12).transpose(1, 2) for part in attention.qkv(noise(1, 5, 24)).chunk(3, -1)[:2])
-    logits = attention.scale * query @ key.transpose(2, 3)
+    logits = 12**-0.5 * query @ key.transpose(2, 3)
     assert output.abs().max() < 10
     assert ranges[""] == pytest.approx(float(logits.abs().max()), rel=1e-5)
     assert ranges[""] > 1000

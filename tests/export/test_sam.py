@@ -116,7 +116,8 @@ def windows_written_out(
     Formula: facebookresearch/segment-anything, segment_anything/modeling/image_encoder.py. The two switches are the two
     mistakes.
     """
-    side, heads, (grid, _, width) = attention.side, attention.heads, tokens.shape
+    layout, (grid, _, width) = attention.layout, tokens.shape
+    side, heads = layout.grid_height, layout.num_heads
     size = width // heads
     weights = {name: value.double() for name, value in attention.state_dict().items()}
     padded_side = math.ceil(grid / side) * side

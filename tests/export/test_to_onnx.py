@@ -19,6 +19,7 @@ from briges.export.parity import whole_model
 from briges.export.presets import find_preset
 from briges.export.to_onnx import example_inputs, image_inputs
 from briges.runtime import contracts
+from briges.runtime.contracts import PLUGIN_NAME
 from briges.runtime.onnx_backend import OnnxBackend, open_sessions
 from briges.runtime.photographs import load_photographs
 from briges.runtime.sidecar import ImageInput, read_model
@@ -122,10 +123,18 @@ def test_the_files_are_valid_onnx(request, name):
     onnx.checker.check_model(request.getfixturevalue(name) / "model.onnx", full_check=True)
 
 
-def test_the_graph_uses_opset_18_and_nothing_else(graph):
-    assert [(entry.domain, entry.version) for entry in graph.opset_import] == [("", 18)]
-    assert {node.domain for node in graph.graph.node} == {""}
-    assert len(graph.functions) == 0
+def test_the_graph_uses_opset_18_and_the_attention_operator(graph):
+    assert [(entry.domain, entry.version) for entry in graph.opset_import] == [("", 18), ("briges", 1)]
+    assert {node.domain for node in graph.graph.node if node.op_type != PLUGIN_NAME} == {""}
+    assert {(function.domain, function.name) for function in graph.functions} == {("briges", PLUGIN_NAME)}
+
+
+def test_the_graph_of_another_attention_uses_opset_18_and_nothing_else(native_typed_tiny, plain_typed_tiny):
+    for folder in (native_typed_tiny, plain_typed_tiny):
+        graph = onnx.load(folder / "model.onnx", load_external_data=False)
+        assert [(entry.domain, entry.version) for entry in graph.opset_import] == [("", 18)]
+        assert {node.domain for node in graph.graph.node} == {""}
+        assert len(graph.functions) == 0
 
 
 @pytest.mark.parametrize(
@@ -137,10 +146,11 @@ def test_the_graph_uses_opset_18_and_nothing_else(graph):
         ("dynamic_graph", 2 * 4 + 4 + 2 * 2 + 4 * 5, 4 + 2 + 2 * 4),
     ],
 )
-def test_every_norm_is_one_operator_and_every_attention_one_softmax(request, name, norms, attentions):
+def test_every_norm_and_every_attention_is_one_operator(request, name, norms, attentions):
     counts = Counter(node.op_type for node in request.getfixturevalue(name).graph.node)
     assert counts["LayerNormalization"] == norms
-    assert counts["Softmax"] == attentions
+    assert counts[PLUGIN_NAME] == attentions
+    assert counts["Softmax"] == 0
     assert counts["Erf"] == attentions  # one exact GELU in each block
     assert counts["ReduceMean"] == counts["Pow"] == counts["Sqrt"] == 0
 
@@ -151,10 +161,13 @@ def test_no_operator_is_left_that_guards_against_nothing_or_moves_with_the_data(
     assert found & unwanted == set()
 
 
-def test_only_the_channels_of_a_global_block_are_expanded_in_the_graph(graph):
-    gated = len(graph.graph.input) > 1
-    paths = {node.name.rpartition("/")[0] for node in graph.graph.node if node.op_type == "Expand"}
-    assert paths == ({"semantic.blocks.1.attn"} if gated else set())
+def test_only_what_relative_positions_need_is_expanded_in_the_graph(graph, native_typed_tiny):
+    def expanded(model: onnx.ModelProto) -> set[str]:
+        return {node.name.rpartition("/")[0] for node in model.graph.node if node.op_type == "Expand"}
+
+    assert expanded(graph) == set()
+    native = onnx.load(native_typed_tiny / "model.onnx", load_external_data=False)
+    assert expanded(native) == {"semantic.blocks.0.attn", "semantic.blocks.1.attn"}
 
 
 def test_nothing_is_resized_cubically_and_the_head_aligns_corners(graph):
@@ -176,7 +189,7 @@ def test_a_dynamic_temperature_reaches_the_eight_attentions_of_the_gates_and_not
             scalars |= set(node.output)
         elif moving & scalars:
             reached.append(node.op_type)
-    assert reached == ["Mul"] * 8
+    assert reached == [PLUGIN_NAME] * 8
 
 
 def test_every_node_says_which_module_it_is_of(graph):

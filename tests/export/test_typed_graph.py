@@ -12,6 +12,7 @@ import pytest
 from onnx import NodeProto, TensorProto
 from support.typed import measure
 
+from briges.engines.lowering import is_attention
 from briges.engines.onnx_graph import element_types, load_graph, read_by, written_by
 from briges.export.exporter import ExportRequest, export_model
 from briges.runtime.sidecar import read_model
@@ -42,8 +43,13 @@ def opened(folder: Path) -> Typed:
 
 
 @pytest.fixture(scope="module")
-def native(typed_tiny: Path) -> Typed:
+def plugin(typed_tiny: Path) -> Typed:
     return opened(typed_tiny)
+
+
+@pytest.fixture(scope="module")
+def native(native_typed_tiny: Path) -> Typed:
+    return opened(native_typed_tiny)
 
 
 @pytest.fixture(scope="module")
@@ -51,9 +57,13 @@ def plain(plain_typed_tiny: Path) -> Typed:
     return opened(plain_typed_tiny)
 
 
-@pytest.fixture(params=["native", "plain"])
+@pytest.fixture(params=["plugin", "native", "plain"])
 def typed(request: pytest.FixtureRequest) -> Typed:
     return request.getfixturevalue(request.param)
+
+
+def is_temperature(typed: Typed, name: str) -> bool:
+    return any(is_attention(node) and node.input[3] == name for node in typed.nodes)
 
 
 def path_of(node: NodeProto) -> str:
@@ -85,21 +95,31 @@ def test_pixels_come_as_uint8_and_depth_leaves_as_float32(typed):
     assert {item.name: typed.types[item.name] for item in typed.model.graph.output} == {"depth": FLOAT}
 
 
-def test_every_norm_and_the_last_convolutions_are_in_float32(typed):
+def test_every_norm_and_the_last_convolution_are_in_float32(typed):
     norms = [node for node in typed.nodes if node.op_type == "LayerNormalization"]
     assert len(norms) == 2 * 4 + 4 + 2 * 2 + 4 * 5
-    last = [node for node in typed.nodes if node.op_type == "Conv" and "output_conv2" in node.name]
-    assert len(last) == 2
-    for node in norms + last:
+    first, last = (node for node in typed.nodes if node.op_type == "Conv" and "output_conv2" in node.name)
+    assert typed.types_of(first) == {HALF}
+    for node in [*norms, last]:
         assert typed.types_of(node) == {FLOAT}, node.name
 
 
-def test_every_attention_core_is_one_dtype_without_a_cast(typed):
-    found = list(cores(typed))
+def test_every_attention_core_is_one_dtype_without_a_cast(native, plain):
+    for typed in (native, plain):
+        found = list(cores(typed))
+        assert len(found) == 4 + 2 + 2 * 4
+        for core in found:
+            assert core[-1].op_type == "MatMul"
+            assert set().union(*(typed.types_of(node) for node in core)) == {HALF}, [node.name for node in core]
+
+
+def test_every_attention_node_is_half_but_for_its_temperature(plugin):
+    found = [node for node in plugin.nodes if is_attention(node)]
     assert len(found) == 4 + 2 + 2 * 4
-    for core in found:
-        assert core[-1].op_type == "MatMul"
-        assert set().union(*(typed.types_of(node) for node in core)) == {HALF}, [node.name for node in core]
+    for node in found:
+        kinds = [plugin.types[name] for name in (*node.input, *node.output)]
+        assert kinds.pop(3) == FLOAT
+        assert set(kinds) == {HALF}
 
 
 def test_a_bias_matrix_is_added_in_windows_and_in_a_global_block_only_if_plain(native, plain):
@@ -116,14 +136,14 @@ def test_weights_are_in_half_but_for_the_islands_and_what_normalises_pixels(type
     readers = read_by(typed.nodes)
     counts: Counter[int] = Counter()
     for tensor in typed.model.graph.initializer:
-        if tensor.data_type == TensorProto.INT64:
+        if tensor.data_type == TensorProto.INT64 or is_temperature(typed, tensor.name):
             continue
         counts[tensor.data_type] += 1
         for index in readers[tensor.name]:
             path = path_of(typed.nodes[index])
             inside = path == "" or any(f"{path}.".startswith(f"{island}.") for island in islands)
             assert tensor.data_type == (FLOAT if inside else HALF), (tensor.name, path)
-    norms, last, pixels = 2 * (2 * 4 + 1 + 2 * 2 + 4 * 5), 4, 2
+    norms, last, pixels = 2 * (2 * 4 + 1 + 2 * 2 + 4 * 5), 2, 2
     assert counts[FLOAT] == norms + last + pixels
     assert counts[HALF] > 100
     assert set(counts) == {FLOAT, HALF}
@@ -147,7 +167,7 @@ def test_casts_stand_at_islands_and_at_the_pixels_only(typed):
     found = Counter(path_of(node) for node in typed.nodes if node.op_type == "Cast")
     assert set(found) == islands | {""}
     # The final norm of the geometry encoder runs at each of four taps. Norms of one tensor share their first cast.
-    most = dict.fromkeys(islands, 2) | {"": 4, "geometry.norm": 2 * 4, "head.scratch.output_conv2": 1}
+    most = dict.fromkeys(islands, 2) | {"": 4, "geometry.norm": 2 * 4, "head.scratch.output_conv2.2": 1}
     assert all(count <= most[path] for path, count in found.items())
 
 
@@ -156,13 +176,11 @@ def test_the_tensors_between_the_parts_of_a_split_model_are_in_half(typed):
         assert typed.types[name] == HALF
 
 
-def test_bf16_is_typed_alike_but_for_the_transposed_convolutions(bfloat_tiny, native):
+def test_bf16_is_typed_alike_but_for_the_transposed_convolutions(bfloat_tiny, plugin):
     bfloat = opened(bfloat_tiny)
-    for core in cores(bfloat):
-        assert set().union(*(bfloat.types_of(node) for node in core)) == {BFLOAT}
     islands = [
         {decision.part for decision in read_model(folder).decisions if decision.dtype == "fp32"}
-        for folder in (bfloat_tiny, native.folder)
+        for folder in (bfloat_tiny, plugin.folder)
     ]
     assert islands[0] - islands[1] == {"head.resize_layers.0", "head.resize_layers.1"}
     assert islands[1] - islands[0] == set()
@@ -185,11 +203,12 @@ def test_an_attention_that_is_an_island_is_one_whole(tmp_path):
 
 
 def test_a_temperature_input_is_divided_by_in_float32(tmp_path):
-    request = ExportRequest("briges-tiny", 7, ((28, 28),), temperature="dynamic", precision="fp16", verify=False)
-    export_model(request, tmp_path / "model", lambda step: None)
+    options = {"temperature": "dynamic", "precision": "fp16", "attention": "native", "verify": False}
+    export_model(ExportRequest("briges-tiny", 7, ((28, 28),), **options), tmp_path / "model", lambda step: None)
     typed = opened(tmp_path / "model")
     assert typed.types["temperature"] == FLOAT
     constant = {tensor.name for tensor in typed.model.graph.initializer}
+    constant |= {node.output[0] for node in typed.nodes if node.op_type == "Constant"}
     scalars, reached = {"temperature"}, []
     for node in typed.nodes:
         moving = set(node.input) - constant
@@ -200,3 +219,11 @@ def test_a_temperature_input_is_divided_by_in_float32(tmp_path):
         elif moving & scalars:
             reached.append((node.op_type, typed.types_of(node) == {HALF}))
     assert reached == [("Mul", True)] * 8
+
+
+def test_a_temperature_input_is_what_the_nodes_of_the_gates_read(tmp_path):
+    request = ExportRequest("briges-tiny", 7, ((28, 28),), temperature="dynamic", precision="fp16", verify=False)
+    export_model(request, tmp_path / "model", lambda step: None)
+    found = [node for node in opened(tmp_path / "model").nodes if is_attention(node)]
+    assert {path_of(node).partition(".")[0] for node in found if node.input[3] == "temperature"} == {"gates"}
+    assert sum(node.input[3] == "temperature" for node in found) == 8

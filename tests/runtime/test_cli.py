@@ -144,7 +144,7 @@ def _come_from_the_future(bundle: Path) -> None:
     [
         (_drop_engine, "the file model.onnx is missing"),
         (_flip_a_bit, "model.onnx has sha256 "),
-        (_come_from_the_future, "manifest.json has schema version 99\n  expected: schema version 2\n"),
+        (_come_from_the_future, "manifest.json has schema version 99\n  expected: schema version 3\n"),
         (shutil.rmtree, "does not exist"),
     ],
 )

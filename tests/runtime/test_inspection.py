@@ -193,15 +193,15 @@ def test_the_temperature_is_put_into_words(temperature: Temperature, text: str) 
 
 
 def test_attention_without_relative_positions_has_none_to_tell() -> None:
-    plain = model(attention=AttentionForm("plain", None, None, 0.0), gates=None)
-    both = model(attention=AttentionForm("native", "channels", "bias", 1.25), gates=Gates(6, "conv"))
+    plain = model(attention=AttentionForm("plain", None, None, None, 0.0), gates=None)
+    both = model(attention=AttentionForm("native", None, "channels", "bias", 1.25), gates=Gates(6, "conv"))
 
     rows = section(manifest("tensorrt-rtx", RTX, model=plain), "Bundle")
-    assert ("attention", "plain") in rows
+    assert ("exported attention", "plain") in rows
     assert "gates" not in [name for name, _ in rows]
     rows = section(manifest("tensorrt-rtx", RTX, model=both), "Bundle")
     expected = "native, relative positions as channels in windows and bias in global blocks, 1.2 GFLOP more than with a"
-    assert ("attention", f"{expected} bias matrix") in rows
+    assert ("exported attention", f"{expected} bias matrix") in rows
     assert ("gates", "6 heads, aligner conv") in rows
 
 

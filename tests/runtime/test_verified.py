@@ -127,21 +127,21 @@ def test_a_folder_in_a_files_place_is_a_missing_file(touched):
     assert read_refused(read, folder).came == f"the file {names[0]} is missing"
 
 
-@pytest.mark.parametrize("version", [0, 1, 3, "2", None])
+@pytest.mark.parametrize("version", [0, 2, 4, "3", None])
 def test_another_schema_version_is_refused(touched, version):
     folder, read, document, _ = touched
     edit_json(document, schema_version=version)
     error = read_refused(read, folder)
     assert error.came == f"{document.name} has schema version {version!r}"
-    assert error.expected == "schema version 2"
+    assert error.expected == "schema version 3"
     again = BUILD_AGAIN if document.name == "manifest.json" else EXPORT_AGAIN
     assert error.cure == f"{again}, or install the briges-trt release that wrote it"
 
 
 def test_a_newer_schema_is_refused_for_its_version_and_not_for_its_fields(touched):
     folder, read, document, _ = touched
-    edit_json(document, schema_version=3, colour="red")
-    assert read_refused(read, folder).came == f"{document.name} has schema version 3"
+    edit_json(document, schema_version=4, colour="red")
+    assert read_refused(read, folder).came == f"{document.name} has schema version 4"
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"\x80\x04\x95", b"[" * 100_000])

@@ -14,6 +14,7 @@ from briges.runtime.files import sha256_of
 from briges.runtime.gpu import Device, Driver
 from briges.runtime.manifest import (
     MANIFEST_SCHEMA,
+    Attention,
     BuildOptions,
     BundleFile,
     Engine,
@@ -72,7 +73,7 @@ def model(**changes: Any) -> ModelSpec:
         preset="briges-tiny",
         precision="fp16",
         decisions=tuple(decisions),
-        attention=AttentionForm("native", "channels", "bias", 1.25),
+        attention=AttentionForm("native", None, "channels", "bias", 1.25),
         opset=18,
         batch=1,
         taps=(2, 5, 8, 11),
@@ -89,7 +90,7 @@ def model(**changes: Any) -> ModelSpec:
 
 def options(**changes: Any) -> BuildOptions:
     """Build options, the flavour's defaults."""
-    return dataclasses.replace(BuildOptions(False, None, None, (), False, False, False), **changes)
+    return dataclasses.replace(BuildOptions(False, None, None, (), False, False, False, False), **changes)
 
 
 def manifest(flavour: Flavour, version: str, **changes: Any) -> Manifest:
@@ -108,6 +109,7 @@ def manifest(flavour: Flavour, version: str, **changes: Any) -> Manifest:
         host=Host("Linux x86_64", RTX_4090.name, "13.0", None),
         gate=Gate(LIMITS["fp16"], (GateRow("onnx", size, GOOD, None), GateRow("engine", size, None, "no GPU")), ()),
         repair=None,
+        attention=Attention("native", None, None),
         request="ef" * 32,
         files={ENGINE_FILE: BundleFile("0" * 64, 5_500_000)},
         model=model(),

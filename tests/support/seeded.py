@@ -13,7 +13,6 @@ from briges.export.dpt import DptHead
 from briges.export.model import DepthModel
 from briges.export.presets import Preset, find_preset
 from briges.export.random_weights import randomise
-from briges.export.sam import RelativeAttention
 
 Part = TypeVar("Part", bound=nn.Module)
 
@@ -46,6 +45,6 @@ def seeded_part(build: Callable[[], Part], seed: int = 0) -> Part:
 
 def _ready(module: Part) -> Part:
     for child in module.modules():
-        if isinstance(child, DinoV2 | RelativeAttention):
+        if isinstance(child, DinoV2):
             child.bake_constants()
     return module.eval().requires_grad_(False)

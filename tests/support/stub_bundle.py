@@ -77,7 +77,7 @@ def write_stub_model(
         preset="stub",
         precision="fp32",
         decisions=(),
-        attention=AttentionForm("native", None, None, 0.0),
+        attention=AttentionForm("native", None, None, None, 0.0),
         opset=17,
         batch=batch,
         taps=(0,),

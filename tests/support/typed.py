@@ -13,7 +13,6 @@ from support import manifests
 from support.checkpoints import SMALL
 
 from briges.export.assemble import assemble
-from briges.export.attention_form import relative_form
 from briges.export.model import DepthModel
 from briges.export.parity import reference_depths
 from briges.export.precision import apply_precision, decide
@@ -65,7 +64,7 @@ def measure(
 ) -> Measured:
     """Measure ``preset`` with seeded weights, in which ``plant`` may do harm before it runs."""
     size = {"height_px": preset.height_px, "width_px": preset.width_px}
-    made = assemble(preset, 0, **size, temperature=temperature, form=relative_form("native"))
+    made = assemble(preset, 0, **size, temperature=temperature)
     graph = SizedGraph("model.onnx", image_inputs(preset, **size, dtype="uint8"), None)
     spec = manifests.model(preset=preset.name, graphs=(graph,), temperature=made.temperature)
     with torch.no_grad():

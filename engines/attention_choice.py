@@ -1,0 +1,170 @@
+"""`--attention`: what an engine's attentions become, decided before anything is built, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from onnx import ModelProto, TensorProto
+
+from briges.engines.lowering import AttentionNode, attention_nodes, lowered, runs_as_plugin
+from briges.engines.plugin.library import ready_plugin
+from briges.engines.plugin.record import LIBRARY_FILE, PluginBuild
+from briges.engines.plugin.variants import HEAD_BLOCKS, HalfType, columns_of
+from briges.engines.spec import EngineSpec
+from briges.engines.watcher import Watcher
+from briges.runtime.compatibility import RTX_DEFAULT_COMPUTE_CAPABILITIES
+from briges.runtime.errors import BuildError, MissingExtraError, UsageError
+from briges.runtime.flavour import library_version
+from briges.runtime.gpu import read_driver
+from briges.runtime.sidecar import Lowering, ModelSpec
+from briges.runtime.versions import parse_version
+
+_FIRST_RTX_WITH_PLUGINS = (1, 7)
+
+Asked = Literal["auto", "plugin", "native", "plain"]
+
+
+@dataclass(frozen=True)
+class Library:
+    """A plugin library ready to load: its file, and what it is."""
+
+    path: Path
+    build: PluginBuild
+
+    @property
+    def sha256(self) -> str:
+        """Of the file."""
+        return self.build.files[LIBRARY_FILE]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What was decided. ``library``: None unless it is the plugin. ``fell_back``: why not the plugin, if "auto" would
+    have taken it.
+    """
+
+    lowering: Lowering
+    library: Library | None = None
+    fell_back: str | None = None
+
+    def applied(self, model: ModelProto) -> ModelProto:
+        """``model`` as it is judged and repaired: the plugin's nodes, and those ONNX Runtime is to run, stay."""
+        if self.lowering == "plugin":
+            return model
+        return lowered(model, self.lowering, lambda _attention: True)
+
+    def for_tensorrt(self, model: ModelProto) -> ModelProto:
+        """``model`` as TensorRT gets it: what the plugin cannot compute, such as a repaired attention, is native."""
+        return lowered(model, "native", lambda attention: self.library is None or not runs_as_plugin(attention))
+
+
+def choose_attention(
+    asked: Asked,
+    model: ModelSpec,
+    graphs: Mapping[str, ModelProto],
+    spec: EngineSpec,
+    plugin_folder: Path,
+    watcher: Watcher,
+) -> Choice:
+    """Decide, and build the plugin if it is wanted and not there.
+
+    graphs: size -> its graph. "auto" takes the plugin where it can be had, and says why where it cannot.
+    Raises UsageError for what the model or the flavour does not allow; with "plugin", MissingExtraError where its
+    library cannot be built here, BuildError where it has no kernel for what was asked for.
+    """
+    exported = model.attention.lowering
+    if exported != "plugin":
+        if asked not in ("auto", exported):
+            raise UsageError(
+                subject=f"--attention {asked}",
+                came=f"for a model exported with --attention {exported}",
+                expected=f"{exported}, which is written into its graph",
+                cure=f"export it with --attention plugin, the default, or {asked}",
+            )
+        return Choice(exported)
+    if asked in ("native", "plain"):
+        return Choice(asked)
+    if spec.flavour == "onnxruntime":
+        if asked == "plugin":
+            raise UsageError(
+                subject="--attention plugin",
+                came="for --flavour onnxruntime",
+                expected="a flavour that has plugins",
+                cure="leave it out: ONNX Runtime runs the operator's definition; or use a TensorRT flavour",
+            )
+        return Choice("plain")
+    found = [attention for graph in graphs.values() for attention in attention_nodes(graph)]
+    try:
+        return Choice("plugin", _library(found, spec, plugin_folder, watcher))
+    except (MissingExtraError, _NotServedError) as error:
+        if asked == "plugin":
+            raise
+        return Choice("native", fell_back=f"{error.subject}: {error.came}")
+
+
+class _NotServedError(BuildError):
+    """The plugin has no kernel for what was asked for."""
+
+
+def _library(found: list[AttentionNode], spec: EngineSpec, folder: Path, watcher: Watcher) -> Library:
+    if not any(runs_as_plugin(attention) for attention in found):
+        raise _NotServedError(
+            subject="the attention plugin",
+            came="this model computes its attentions in float32, and the kernels compute in fp16 and bf16 alone",
+            expected="a half model",
+            cure="use --attention native, or export with --precision fp16",
+        )
+    _require_head_dims(found)
+    _require_plugins(spec)
+    build = ready_plugin(folder, watcher)
+    for capability in _targets(spec):
+        _require_kernels(build, capability, found)
+    return Library(folder / LIBRARY_FILE, build)
+
+
+def _require_plugins(spec: EngineSpec) -> None:
+    """TensorRT-RTX 1.4 to 1.6 load a plugin library, and have no layer to put a plugin into."""
+    version = library_version("tensorrt-rtx") if spec.flavour == "tensorrt-rtx" else None
+    if version is not None and parse_version(version) < _FIRST_RTX_WITH_PLUGINS:
+        raise _NotServedError(
+            subject="the attention plugin",
+            came=f"TensorRT-RTX {version} has no plugin layers",
+            expected=f"version {'.'.join(map(str, _FIRST_RTX_WITH_PLUGINS))} or later",
+            cure="use --attention native, or pip install 'tensorrt-rtx-cu13>=1.7'",
+        )
+
+
+def _targets(spec: EngineSpec) -> Iterable[str]:
+    """The GPUs the engine is for; none where it is the one TensorRT finds by itself."""
+    if spec.flavour == "tensorrt-rtx":
+        return spec.compute_capabilities or RTX_DEFAULT_COMPUTE_CAPABILITIES
+    return [device.compute_capability for device in read_driver().devices[:1]]
+
+
+def _require_head_dims(found: list[AttentionNode]) -> None:
+    for attention in found:
+        if attention.layout.head_dim not in HEAD_BLOCKS:
+            raise _NotServedError(
+                subject="the attention plugin",
+                came=f"it has no kernel for heads of {attention.layout.head_dim} channels ({attention.node.name})",
+                expected=f"head_dim {', '.join(map(str, HEAD_BLOCKS))}",
+                cure="use --attention native",
+            )
+
+
+def _require_kernels(build: PluginBuild, capability: str, found: list[AttentionNode]) -> None:
+    for attention in filter(runs_as_plugin, found):
+        layout = attention.layout
+        half_type: HalfType = "bf16" if attention.element_type == TensorProto.BFLOAT16 else "fp16"
+        columns = columns_of(layout.grid_height, layout.grid_width)
+        if not build.serves(capability, layout.head_dim, half_type, columns):
+            grid = f" and grids of {layout.grid_height}x{layout.grid_width}" if columns else ""
+            raise _NotServedError(
+                subject="the attention plugin",
+                came=f"no {half_type} kernel for compute capability {capability}, head_dim {layout.head_dim}{grid}",
+                expected="one of those in kernels.md",
+                cure="use --attention native, or leave out that --compute-capability",
+            )

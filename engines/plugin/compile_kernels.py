@@ -1,0 +1,189 @@
+"""Compiles the attention kernel ahead of time: PTX for every variant, with what NVIDIA's assembler says of it.
+
+Nothing of this needs a GPU: Triton writes PTX for any target, and the ``ptxas`` in its wheel assembles it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterable
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from briges.engines.plugin.variants import HEAD_BLOCKS, PTX_VERSIONS, Variant
+from briges.runtime.errors import BuildError
+
+ENTRY = "attention_kernel"
+# Behind the declared parameters Triton adds two pointers, global and profile scratch: whoever launches passes nulls.
+HIDDEN_PARAMETERS = 2
+
+_POINTERS = ("query", "key", "value", "rel_pos_h", "rel_pos_w", "output")
+_WARP = 32
+# Written in PTX: on Ampere and Ada, on Hopper, on data-centre Blackwell and Thor.
+_MATRIX = re.compile(r"\b(?:mma\.sync|wgmma\.mma_async|tcgen05\.mma)\b")
+
+
+@dataclass(frozen=True)
+class CompiledKernel:
+    """A kernel's PTX, how to launch it, and ptxas's report.
+
+    threads: of one program. shared_bytes: dynamic shared memory of one program. spill_bytes: of one thread, stored.
+    matrix_instructions, async_copies: how often they stand in the PTX, copies of 16 bytes to shared memory alone.
+    """
+
+    variant: Variant
+    ptx: str
+    threads: int
+    shared_bytes: int
+    registers: int
+    spill_bytes: int
+    matrix_instructions: int
+    async_copies: int
+
+    @property
+    def target(self) -> str:
+        """The PTX target, such as "sm_87"."""
+        return _first(r"\.target (\w+)", self.ptx)
+
+    @property
+    def ptx_version(self) -> str:
+        """The PTX version a driver must read, such as "8.0"."""
+        return _first(r"\.version ([\d.]+)", self.ptx)
+
+    @property
+    def parameters(self) -> int:
+        """How many the entry point takes, the hidden ones included."""
+        return len(re.findall(rf"\.param \.\w+ (?:\.ptr [.\w ]+)?{ENTRY}_param_\d+", self.ptx))
+
+
+def compile_all(variants: Iterable[Variant], on_done: Callable[[Variant], None]) -> list[CompiledKernel]:
+    """Compile in child processes, since LLVM ends the process for what it does not like. ``on_done``: told of each.
+
+    Raises BuildError.
+    """
+    compiled = []
+    with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
+        for variant, future in [(variant, pool.submit(compile_kernel, variant)) for variant in variants]:
+            try:
+                compiled.append(future.result())
+            except BrokenProcessPool as error:
+                raise _failed(variant, "its compiler crashed") from error
+            on_done(variant)
+    return compiled
+
+
+def compile_kernel(variant: Variant) -> CompiledKernel:
+    """Compile one kernel; see ``compile_all``. Raises BuildError for one that Triton or ptxas refuses."""
+    import triton
+    from triton import knobs
+    from triton.backends.compiler import GPUTarget
+    from triton.compiler import ASTSource
+
+    knobs.runtime.interpret = False  # before the kernel is imported, which asks it
+    knobs.compilation.disable_line_info = True  # two thirds of the PTX, with paths of this machine
+    from briges.engines.plugin.attention_kernel import attention_kernel
+
+    low, high = HEAD_BLOCKS[variant.head_dim]
+    tile = variant.tile
+    constants = {
+        "HEAD_DIM": variant.head_dim,
+        "LOW": low,
+        "HIGH": high,
+        "BLOCK_M": tile.queries,
+        "BLOCK_N": tile.keys,
+        "COLS": variant.columns,
+    }
+    signature = {name: _type(name, variant, constants) for name in attention_kernel.arg_names}
+    # Without these promises no load is 16 bytes wide and none is asynchronous. The plugin keeps them: pointers on 16
+    # bytes, channel counts multiples of 16.
+    aligned = {
+        (index,): [["tt.divisibility", 16]]
+        for index, (name, kind) in enumerate(signature.items())
+        if kind.startswith("*") or "_stride_" in name
+    }
+    options = {
+        "num_warps": tile.warps,
+        "num_stages": tile.stages,
+        "ptx_version": PTX_VERSIONS[variant.compute_capability],
+        "enable_fp_fusion": True,  # Triton 3.10 changes its default
+    }
+    number = int(variant.compute_capability.replace(".", ""))
+    try:
+        with tempfile.TemporaryDirectory(prefix="briges-") as folder:  # Triton's own cache lies in the user's home
+            knobs.cache.dir = folder
+            kernel = triton.compile(
+                ASTSource(attention_kernel, signature, constants, aligned),
+                target=GPUTarget("cuda", number, _WARP),
+                options=options,
+            )
+    except Exception as error:  # Triton's compiler has no common base class for its errors
+        raise _failed(variant, str(error).strip().partition("\n")[0]) from error
+    ptx = kernel.asm["ptx"]
+    registers, spill_bytes = _assemble(variant, ptx, number)
+    return CompiledKernel(
+        variant=variant,
+        ptx=ptx,
+        threads=tile.warps * _WARP,
+        shared_bytes=kernel.metadata.shared,
+        registers=registers,
+        spill_bytes=spill_bytes,
+        matrix_instructions=len(_MATRIX.findall(ptx)),
+        async_copies=ptx.count("cp.async.cg"),
+    )
+
+
+def _type(name: str, variant: Variant, constants: dict[str, int]) -> str:
+    if name in constants:
+        return "constexpr"
+    if name in _POINTERS:
+        return f"*{variant.half_type}"
+    return "*fp32" if name == "temperature" else "i32"
+
+
+def _assemble(variant: Variant, ptx: str, number: int) -> tuple[int, int]:
+    """Registers of a thread, and bytes of them that ptxas has to keep in memory."""
+    import triton
+
+    # The wheel has two: the older does not know Blackwell, and the newer no longer knows Turing.
+    target = _first(r"\.target (\w+)", ptx)
+    tool = "ptxas-blackwell" if number >= 100 else "ptxas"
+    with tempfile.TemporaryDirectory(prefix="briges-") as folder:
+        source = Path(folder) / "kernel.ptx"
+        source.write_text(ptx, encoding="ascii")
+        done: Any = subprocess.run(
+            [
+                Path(triton.__file__).parent / "backends/nvidia/bin" / tool,
+                "--verbose",
+                f"--gpu-name={target}",
+                f"--output-file={folder}/kernel.cubin",
+                source,
+            ],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    if done.returncode:
+        raise _failed(variant, f"{tool} refuses its PTX: {done.stderr.strip()}")
+    return int(_first(r"Used (\d+) registers", done.stderr)), int(_first(r"(\d+) bytes spill stores", done.stderr))
+
+
+def _first(pattern: str, text: str) -> str:
+    found = re.search(pattern, text)
+    assert found is not None, f"no {pattern} in what the compiler wrote"
+    return found[1]
+
+
+def _failed(variant: Variant, came: str) -> BuildError:
+    return BuildError(
+        subject=f"attention kernel {variant}",
+        came=came,
+        expected="PTX that assembles",
+        cure="install the Triton version of constraints.txt; if that is what is here, report this",
+    )

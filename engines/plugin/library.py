@@ -1,0 +1,197 @@
+"""`briges plugin`: kernels compiled for every GPU, embedded in one C++ library, in a folder with its record."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import subprocess
+from collections.abc import Iterable
+from importlib import metadata
+from pathlib import Path
+
+from briges.engines.plugin.compile_kernels import CompiledKernel, compile_all
+from briges.engines.plugin.kernel_report import report
+from briges.engines.plugin.record import (
+    KERNELS_FILE,
+    LIBRARY_FILE,
+    PLUGIN_SCHEMA,
+    RECORD_FILE,
+    REPORT_FILE,
+    TABLE_FILE,
+    KernelRow,
+    PluginBuild,
+    read_plugin,
+)
+from briges.engines.plugin.toolchain import Toolchain, find_toolchain
+from briges.engines.plugin.variants import PTX_VERSIONS, all_variants
+from briges.engines.watcher import Watcher
+from briges.runtime.compatibility import this_platform
+from briges.runtime.contracts import PLUGIN_VERSION
+from briges.runtime.errors import BuildError, BundleError, MissingExtraError
+from briges.runtime.files import replacing_folder, sha256_of, write_text
+from briges.runtime.records import to_json
+
+_HERE = Path(__file__).parent
+_KERNEL_SOURCES = ("attention_kernel.py", "compile_kernels.py", "variants.py")
+_FLAGS = (
+    "-std=c++17",
+    "-O2",
+    "-fPIC",
+    "-shared",
+    "-fvisibility=hidden",
+    "-fvisibility-inlines-hidden",
+    "-ffunction-sections",
+    "-fdata-sections",
+    "-Wall",
+    "-Wextra",
+    "-Wpedantic",
+    "-Wl,--no-undefined",
+    "-Wl,--gc-sections",
+    # The C++ library comes along, so that one binary loads on older systems and beside any other.
+    "-static-libstdc++",
+    "-static-libgcc",
+    f"-Wl,--version-script={_HERE / 'exports.map'}",
+)
+_HALF_TYPES = ("fp16", "bf16")
+
+
+def ready_plugin(folder: Path, watcher: Watcher, capabilities: tuple[str, ...] = tuple(PTX_VERSIONS)) -> PluginBuild:
+    """The plugin in ``folder``, built first if it is not there, not whole, or not of these sources.
+
+    Kernels are the same on every machine: those that are there already are used again, also where Triton is not
+    installed, as on a device they were copied to.
+    Raises MissingExtraError where the means to build it are missing; BuildError, OutputError.
+    """
+    old = _existing(folder)
+    keep_kernels = old is not None and _same_kernels(old, capabilities)
+    same_library = old is not None and old.sources == _hash(_cpp_sources()) and old.platform == this_platform()
+    if old is not None and keep_kernels and same_library:
+        return old
+    toolchain = find_toolchain()
+    kernels = None if keep_kernels else _compile(capabilities, watcher)
+    watcher.step("compiling the plugin library")
+    with replacing_folder(folder, marker=RECORD_FILE) as work:
+        if kernels is None:
+            assert old is not None
+            for name in (KERNELS_FILE, TABLE_FILE, REPORT_FILE):
+                shutil.copyfile(folder / name, work / name)
+            rows, triton = old.kernels, old.triton
+        else:
+            write_kernels(kernels, work)
+            rows, triton = tuple(_row(kernel) for kernel in kernels), metadata.version("triton")
+        compile_library(toolchain, work)
+        build = PluginBuild(
+            schema_version=PLUGIN_SCHEMA,
+            version=PLUGIN_VERSION,
+            sources=_hash(_cpp_sources()),
+            kernel_sources=_hash(_HERE / name for name in _KERNEL_SOURCES),
+            triton=triton,
+            tensorrt_headers=toolchain.tensorrt_version,
+            platform=this_platform(),
+            kernels=rows,
+            files={path.name: sha256_of(path) for path in sorted(work.iterdir())},
+        )
+        write_text(work / RECORD_FILE, to_json(build))
+    return build
+
+
+def _existing(folder: Path) -> PluginBuild | None:
+    try:
+        return read_plugin(folder)
+    except BundleError:
+        return None
+
+
+def _same_kernels(old: PluginBuild, capabilities: tuple[str, ...]) -> bool:
+    try:
+        same_compiler = old.triton == metadata.version("triton")
+    except metadata.PackageNotFoundError:
+        same_compiler = True  # they cannot be made anew here, nor need to be
+    same_sources = old.kernel_sources == _hash(_HERE / name for name in _KERNEL_SOURCES)
+    return same_compiler and same_sources and set(capabilities) <= set(old.compute_capabilities)
+
+
+def _compile(capabilities: tuple[str, ...], watcher: Watcher) -> list[CompiledKernel]:
+    try:
+        metadata.version("triton")
+    except metadata.PackageNotFoundError as error:
+        raise MissingExtraError(
+            subject="the plugin's kernels",
+            came="Triton, which compiles them, is not installed",
+            expected="Triton, or a folder build/plugin that was made elsewhere",
+            cure="pip install 'briges-trt[plugin]', or copy build/plugin from a machine that has it",
+        ) from error
+    variants = all_variants(capabilities)
+    watcher.step("compiling attention kernels")
+    done: list[object] = []
+
+    def count(variant: object) -> None:
+        done.append(variant)
+        watcher.progress("kernel", len(done), len(variants))
+
+    return compile_all(variants, count)
+
+
+def _row(kernel: CompiledKernel) -> KernelRow:
+    variant = kernel.variant
+    return KernelRow(variant.compute_capability, variant.head_dim, variant.half_type, variant.columns)
+
+
+def write_kernels(kernels: Iterable[CompiledKernel], work: Path) -> None:
+    """``kernels.bin``: PTX texts, each with a zero behind it; ``kernels.inc``: the rows of kernels.cpp's table."""
+    image, rows = bytearray(), []
+    for kernel in kernels:
+        variant = kernel.variant
+        capability = variant.compute_capability.replace(".", "")
+        numbers = [
+            capability,
+            variant.head_dim,
+            _HALF_TYPES.index(variant.half_type),
+            variant.columns,
+            variant.tile.queries,
+            kernel.threads,
+            kernel.shared_bytes,
+            len(image),
+        ]
+        rows.append("{" + ", ".join(map(str, numbers)) + "},\n")
+        image += kernel.ptx.encode("ascii") + b"\0"
+    (work / KERNELS_FILE).write_bytes(image)
+    write_text(work / TABLE_FILE, "".join(rows))
+    write_text(work / REPORT_FILE, report(kernels))
+
+
+def compile_library(toolchain: Toolchain, work: Path) -> None:
+    """Compile and link the library in the folder ``work``, where its kernels are. Raises BuildError."""
+    command = [
+        toolchain.compiler,
+        *_FLAGS,
+        f"-I{work}",
+        f"-Wa,-I{work}",  # where the assembler finds the kernels to embed
+        "-isystem",
+        str(toolchain.tensorrt),
+        "-isystem",
+        str(toolchain.cuda),
+        *(str(path) for path in _cpp_sources() if path.suffix in (".cpp", ".S")),
+        "-o",
+        str(work / LIBRARY_FILE),
+        "-ldl",
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise BuildError(
+            subject="plugin library",
+            came=f"{toolchain.compiler} refuses it:\n    " + "\n    ".join(done.stderr.strip().splitlines()[:10]),
+            expected=f"C++17 and the headers of TensorRT {toolchain.tensorrt_version} in {toolchain.tensorrt}",
+            cure="set CXX, TENSORRT_INCLUDE or CUDA_INCLUDE to others; if these are complete, report this",
+        )
+
+
+def _cpp_sources() -> list[Path]:
+    return sorted(path for path in _HERE.iterdir() if path.suffix in (".cpp", ".h", ".S", ".map"))
+
+
+def _hash(paths: Iterable[Path]) -> str:
+    digest = hashlib.sha256()
+    for path in paths:
+        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()

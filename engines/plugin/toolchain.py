@@ -1,0 +1,101 @@
+"""What compiles the plugin here: a C++ compiler, TensorRT's headers and CUDA's, of the system or of Python packages."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import platform
+import re
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from briges.runtime.errors import MissingExtraError
+
+_MULTIARCH = f"{platform.machine()}-linux-gnu"
+# The SDK's own first: a device must be served by the headers of the TensorRT it has.
+_TENSORRT_FOLDERS = (
+    f"/usr/include/{_MULTIARCH}",
+    "/usr/include",
+    "/usr/local/tensorrt/include",
+    "/opt/tensorrt/include",
+)
+_CUDA_FOLDERS = ("/usr/local/cuda/include", "/usr/include")
+_TENSORRT_NEEDS = ("NvInfer.h", "NvInferVersion.h")
+_CUDA_NEEDS = ("cuda.h", "cuda_runtime_api.h")
+# TensorRT 10.0 brought the plugin interface, IPluginV3, that the library is written for.
+_OLDEST_MAJOR = 10
+
+
+@dataclass(frozen=True)
+class Toolchain:
+    """Paths of the compiler and of the two include folders; the version of TensorRT the headers are of."""
+
+    compiler: str
+    tensorrt: Path
+    cuda: Path
+    tensorrt_version: str
+
+
+def find_toolchain() -> Toolchain:
+    """Look for all of it; the variables CXX, TENSORRT_INCLUDE and CUDA_INCLUDE name what lies elsewhere.
+
+    Raises MissingExtraError for the first thing that is not here.
+    """
+    named = os.environ.get("CXX")
+    compiler = next(
+        (found for name in ([named] if named else ["g++", "c++", "clang++"]) if (found := shutil.which(name))), None
+    )
+    if compiler is None:
+        raise _missing(
+            "a C++17 compiler", f"no {named or 'g++'} in PATH", "install g++ (`apt install g++`), or set CXX"
+        )
+    tensorrt = _find("TENSORRT_INCLUDE", _TENSORRT_FOLDERS, "kernel_lens", "include/tensorrt", _TENSORRT_NEEDS)
+    if tensorrt is None:
+        raise _missing(
+            "TensorRT's headers",
+            "no NvInfer.h in the usual places",
+            "install the TensorRT SDK's development files (libnvinfer-dev on JetPack), set TENSORRT_INCLUDE, or "
+            "pip install 'briges-trt[plugin]'",
+        )
+    version = _version(tensorrt)
+    if int(version.partition(".")[0]) < _OLDEST_MAJOR:
+        raise _missing(
+            "TensorRT's headers",
+            f"{tensorrt} holds those of {version}",
+            "use TensorRT 10.0 or later (JetPack 6.1 or later)",
+        )
+    cuda = _find("CUDA_INCLUDE", _CUDA_FOLDERS, "triton", "backends/nvidia/include", _CUDA_NEEDS)
+    if cuda is None:
+        raise _missing(
+            "CUDA's headers",
+            "no cuda.h with cuda_runtime_api.h in the usual places",
+            "install the CUDA toolkit's headers, set CUDA_INCLUDE, or pip install 'briges-trt[plugin]'",
+        )
+    return Toolchain(compiler, tensorrt, cuda, version)
+
+
+def _find(variable: str, folders: Iterable[str], package: str, below: str, needed: tuple[str, ...]) -> Path | None:
+    if named := os.environ.get(variable):
+        candidates = [Path(named)]
+    else:
+        found = importlib.util.find_spec(package)  # does not import it
+        locations = found.submodule_search_locations if found else None
+        candidates = [*map(Path, folders), *(Path(location) / below for location in locations or ())]
+    return next((folder for folder in candidates if all((folder / name).is_file() for name in needed)), None)
+
+
+def _version(folder: Path) -> str:
+    """TensorRT's version, such as "10.14.1", from its header."""
+    text = (folder / "NvInferVersion.h").read_text(encoding="utf-8", errors="replace")
+    # 10.13 renamed the macros: NV_TENSORRT_MAJOR is then defined by TRT_MAJOR_ENTERPRISE.
+    numbers = [
+        re.search(rf"#define (?:NV_TENSORRT_{part}|TRT_{part}_ENTERPRISE) (\d+)", text)
+        for part in ("MAJOR", "MINOR", "PATCH")
+    ]
+    return ".".join(number[1] if number else "0" for number in numbers)
+
+
+def _missing(subject: str, came: str, cure: str) -> MissingExtraError:
+    return MissingExtraError(subject=subject, came=came, expected="what compiles the attention plugin", cure=cure)
