@@ -7,8 +7,10 @@ from pathlib import Path
 
 import hypothesis
 import pytest
-from support.building import build_for_onnxruntime
+from support.building import SILENT, build_for_onnxruntime
 
+from briges.engines.plugin.library import ready_plugin
+from briges.engines.plugin.record import DEFAULT_FOLDER
 from briges.export.exporter import ExportRequest, export_model
 
 TINY_SEED = 7
@@ -59,6 +61,14 @@ def native_typed_tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     export_model(
         ExportRequest("briges-tiny", TINY_SEED, precision="fp16", attention="native"), folder, lambda step: None
     )
+    return folder
+
+
+@pytest.fixture(scope="session")
+def plugin_folder() -> Path:
+    """The plugin with every kernel, where `make plugin` puts it; built if it is not there. Do not write into it."""
+    folder = Path(__file__).resolve().parent.parent / DEFAULT_FOLDER
+    ready_plugin(folder, SILENT)
     return folder
 
 

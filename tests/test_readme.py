@@ -23,12 +23,13 @@ def _blocks(language: str) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def workplace(tmp_path_factory: pytest.TempPathFactory, tiny_bundle: Path) -> Path:
+def workplace(tmp_path_factory: pytest.TempPathFactory, tiny_bundle: Path, plugin_folder: Path) -> Path:
     """A folder as the README's reader has it after `make engine`, with the tiny preset in the big one's place."""
     folder = tmp_path_factory.mktemp("reader")
     shutil.copytree(tiny_bundle, folder / "build" / "briges-v2-b" / "engine")
     shutil.copytree(tiny_bundle.parent / "model", folder / "build" / "briges-v2-b" / "model")
     shutil.copy(ROOT / "runtime" / "photographs" / "coffee.jpg", folder / "photo.jpg")
+    shutil.copytree(plugin_folder, folder / "build" / "plugin")
     return folder
 
 

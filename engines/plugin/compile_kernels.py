@@ -81,12 +81,12 @@ def compile_all(variants: Iterable[Variant], on_done: Callable[[Variant], None])
 
 def compile_kernel(variant: Variant) -> CompiledKernel:
     """Compile one kernel; see ``compile_all``. Raises BuildError for one that Triton or ptxas refuses."""
+    os.environ.pop("TRITON_INTERPRET", None)  # which would have Triton interpret kernels; it asks on import
     import triton
     from triton import knobs
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource
 
-    knobs.runtime.interpret = False  # before the kernel is imported, which asks it
     knobs.compilation.disable_line_info = True  # two thirds of the PTX, with paths of this machine
     from briges.engines.plugin.attention_kernel import attention_kernel
 

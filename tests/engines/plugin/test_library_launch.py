@@ -1,14 +1,11 @@
-"""What the library asks of the CUDA driver: a fake one writes it down, since there is no GPU here."""
+"""What the library asks of the CUDA launchr: a fake one writes it down, since there is no GPU here."""
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
 from pathlib import Path
 
 import pytest
-from support.plugin_library import VARIANTS, fake_driver, harness, plugin_library
+from support.plugin_library import VARIANTS
 
 from briges.engines.plugin.variants import Variant
 
@@ -23,42 +20,15 @@ MAX_DYNAMIC_SHARED = 8  # CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
 LOADING = ("cuModuleLoadData", "cuModuleGetFunction", "cuFuncSetAttribute", "cuModuleUnload")
 
 
-@pytest.fixture(scope="module")
-def library() -> Path:
-    return plugin_library()
-
-
-@pytest.fixture(scope="module")
-def drive(library):
-    """Runs steps of launch.cpp for ``plugins`` plugins; returns the driver's calls and the lines of the log."""
-    program = harness("launch")
-
-    def run(*steps: str, plugins: int = 1, complete: bool = True, **fake: str | int) -> tuple[list[dict], list[str]]:
-        settings = {f"FAKE_{name.upper()}": str(value) for name, value in fake.items()}
-        done = subprocess.run(
-            [program, library, str(plugins), *steps],
-            env={**os.environ, "LD_LIBRARY_PATH": str(fake_driver(complete=complete)), **settings},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert (done.returncode, done.stderr) == (0, "")
-        lines = done.stdout.splitlines()
-        logged = [line.removeprefix("log 1 TemperatureScaledAttention: ") for line in lines if line.startswith("log ")]
-        return [json.loads(line) for line in lines if not line.startswith("log ")], logged
-
-    return run
-
-
-def launched(drive, attributes: str, shapes: str, half_type: str = "fp16", **fake: str | int) -> dict:
+def launched(launch, attributes: str, shapes: str, half_type: str = "fp16", **fake: str | int) -> dict:
     """The one launch of a plugin that an engine made."""
     words = f"{shapes} {half_type}"
-    calls, logged = drive(f"create {attributes}", "attach", f"change {words}", f"run {words}", **fake)
+    calls, logged = launch(f"create {attributes}", "attach", f"change {words}", f"run {words}", **fake)
     assert logged == []
-    (launch,) = named(calls, "cuLaunchKernel")
-    assert (launch["stream"], launch["extra"]) == (STREAM, 0)
+    (found,) = named(calls, "cuLaunchKernel")
+    assert (found["stream"], found["extra"]) == (STREAM, 0)
     assert named(calls, "enqueued") == [{"call": "enqueued", "code": 0, "allocations": 0}]
-    return launch
+    return found
 
 
 def named(calls: list[dict], *names: str) -> list[dict]:
@@ -116,9 +86,9 @@ def named(calls: list[dict], *names: str) -> list[dict]:
     ],
 )
 def test_the_kernel_gets_every_parameter_in_its_place(
-    drive, attributes, shapes, variant, addresses, numbers, heads_and_batch
+    launch, attributes, shapes, variant, addresses, numbers, heads_and_batch
 ):
-    launch = launched(drive, attributes, shapes)
+    launch = launched(launch, attributes, shapes)
     assert launch["parameters"] == [*addresses, *numbers, 0, 0]
     queries = numbers[6]
     assert launch["blocks"] == [-(-queries // variant.tile.queries), *heads_and_batch]
@@ -137,16 +107,16 @@ def test_the_kernel_gets_every_parameter_in_its_place(
         (90, "bf16", Variant("8.0", 48, "bf16", 0), "sm_80"),
     ],
 )
-def test_the_kernel_is_the_devices_own_or_else_that_of_8_0(drive, library, capability, half_type, variant, target):
+def test_the_kernel_is_the_devices_own_or_else_that_of_8_0(launch, library, capability, half_type, variant, target):
     words = f"{SHAPES} {half_type}"
-    calls, logged = drive(f"create {PLAIN}", f"change {words}", f"run {words}", capability=capability)
+    calls, logged = launch(f"create {PLAIN}", f"change {words}", f"run {words}", capability=capability)
     assert logged == []
     (loaded,) = named(calls, "cuModuleLoadData")
     assert (loaded["target"], loaded["entry"]) == (target, 1)
     shared = shared_bytes(library, variant)
-    (launch,) = named(calls, "cuLaunchKernel")
-    assert launch["shared"] == shared
-    assert launch["threads"][0] == 32 * variant.tile.warps
+    (found,) = named(calls, "cuLaunchKernel")
+    assert found["shared"] == shared
+    assert found["threads"][0] == 32 * variant.tile.warps
     assert [(call["attribute"], call["value"]) for call in named(calls, "cuFuncSetAttribute")] == (
         [(MAX_DYNAMIC_SHARED, shared)] if shared > 48 * 1024 else []
     )
@@ -158,20 +128,20 @@ def shared_bytes(library: Path, variant: Variant) -> int:
     return int(rows[VARIANTS.index(variant)].split(", ")[6])
 
 
-def test_a_kernel_above_48_kib_of_shared_memory_asks_for_it(drive, library):
+def test_a_kernel_above_48_kib_of_shared_memory_asks_for_it(launch, library):
     variant = Variant("8.0", 80, "fp16", 0)
     shared = shared_bytes(library, variant)
     assert shared > 48 * 1024
     words = "1x7x80,1x7x80,1x7x80,1 fp16"
-    calls, _ = drive("create num_heads=1,head_dim=80", f"change {words}")
+    calls, _ = launch("create num_heads=1,head_dim=80", f"change {words}")
     assert [(call["attribute"], call["value"]) for call in named(calls, "cuFuncSetAttribute")] == [
         (MAX_DYNAMIC_SHARED, shared)
     ]
 
 
-def test_running_calls_the_driver_once_and_allocates_nothing(drive):
+def test_running_calls_the_launchr_once_and_allocates_nothing(launch):
     words = f"{SHAPES} fp16"
-    calls, logged = drive(f"create {PLAIN}", "attach", f"change {words}", f"run {words}", f"run {words}")
+    calls, logged = launch(f"create {PLAIN}", "attach", f"change {words}", f"run {words}", f"run {words}")
     order = [call["call"] for call in calls]
     first = order.index("enqueue")
     once = ["enqueue", "cuLaunchKernel", "enqueued"]
@@ -180,17 +150,17 @@ def test_running_calls_the_driver_once_and_allocates_nothing(drive):
     assert logged == []
 
 
-def test_the_count_of_allocations_counts(drive):
+def test_the_count_of_allocations_counts(launch):
     """That of a failing launch, whose message needs some."""
     words = f"{SHAPES} fp16"
-    calls, _ = drive(f"create {PLAIN}", f"change {words}", f"run {words}", failure="cuLaunchKernel")
+    calls, _ = launch(f"create {PLAIN}", f"change {words}", f"run {words}", failure="cuLaunchKernel")
     assert named(calls, "enqueued")[0]["allocations"] > 0
 
 
-def test_many_plugins_load_their_kernel_once_and_the_last_unloads_it(drive):
+def test_many_plugins_load_their_kernel_once_and_the_last_unloads_it(launch):
     words = f"{SHAPES} fp16"
     steps = (f"create {PLAIN}", "attach", f"change {words}", f"run {words}", f"change {words}", f"run {words}")
-    calls, logged = drive(*steps, plugins=24)
+    calls, logged = launch(*steps, plugins=24)
     assert logged == []
     assert len(named(calls, "cuLaunchKernel")) == 48
     assert [call["call"] for call in named(calls, *LOADING)].count("cuModuleLoadData") == 1
@@ -200,119 +170,30 @@ def test_many_plugins_load_their_kernel_once_and_the_last_unloads_it(drive):
     assert calls[ending + 2]["module"] == 1
 
 
-def test_a_change_of_shape_keeps_the_kernel_and_is_run(drive):
+def test_a_change_of_shape_keeps_the_kernel_and_is_run(launch):
     first, second = "1x7x96,1x7x96,1x7x96,1 fp16", "2x300x96,2x9x96,2x9x96,1 fp16"
-    calls, _ = drive(f"create {PLAIN}", f"change {first}", f"run {first}", f"change {second}", f"run {second}")
+    calls, _ = launch(f"create {PLAIN}", f"change {first}", f"run {first}", f"change {second}", f"run {second}")
     assert len(named(calls, "cuModuleLoadData")) == 1
     assert [call["blocks"] for call in named(calls, "cuLaunchKernel")] == [[1, 2, 1], [3, 2, 2]]
 
 
-def test_a_change_of_type_loads_the_other_kernel_and_unloads_the_first(drive):
-    calls, _ = drive(f"create {PLAIN}", f"change {SHAPES} fp16", f"change {SHAPES} bf16", f"run {SHAPES} bf16")
+def test_a_change_of_type_loads_the_other_kernel_and_unloads_the_first(launch):
+    calls, _ = launch(f"create {PLAIN}", f"change {SHAPES} fp16", f"change {SHAPES} bf16", f"run {SHAPES} bf16")
     assert [call["module"] for call in named(calls, "cuModuleLoadData", "cuModuleUnload")] == [1, 2, 1, 2]
     assert named(calls, "cuLaunchKernel")[0]["module"] == 2
 
 
-def test_each_context_has_a_module_of_its_own_and_unloads_it_there(drive):
+def test_each_context_has_a_module_of_its_own_and_unloads_it_there(launch):
     words = f"{SHAPES} fp16"
     steps = ("context 100", f"change {words}", "context 200", "attach", f"change {words}", f"run {words}")
-    calls, _ = drive(f"create {PLAIN}", *steps)
+    calls, _ = launch(f"create {PLAIN}", *steps)
     assert len(named(calls, "cuModuleLoadData")) == 2
     assert named(calls, "cuLaunchKernel")[0]["module"] == 2
     assert [call["context"] for call in named(calls, "cuCtxPushCurrent")] == [100, 200]
 
 
-def test_a_copy_for_another_execution_context_uses_the_kernel_that_is_loaded(drive):
+def test_a_copy_for_another_execution_context_uses_the_kernel_that_is_loaded(launch):
     words = f"{SHAPES} fp16"
-    calls, _ = drive(f"create {PLAIN}", f"change {words}", "attach", f"change {words}", f"run {words}")
+    calls, _ = launch(f"create {PLAIN}", f"change {words}", "attach", f"change {words}", f"run {words}")
     assert len(named(calls, "cuModuleLoadData")) == 1
     assert len(named(calls, "cuModuleUnload")) == 1
-
-
-@pytest.mark.parametrize("step", ["configure", "change"])
-@pytest.mark.parametrize(
-    ("capability", "attributes", "half_type", "came"),
-    [
-        (70, PLAIN, "fp16", "compute capability 7.0 with head_dim 48, fp16 and no grid"),
-        (75, PLAIN, "bf16", "compute capability 7.5 with head_dim 48, bf16 and no grid"),
-        (
-            75,
-            "num_heads=2,head_dim=64,grid_height=1,grid_width=7",
-            "fp16",
-            "compute capability 7.5 with head_dim 64, fp16 and a grid up to 16",
-        ),
-    ],
-)
-def test_a_device_without_a_kernel_is_refused_when_it_is_built_for_and_when_it_runs(
-    drive, step, capability, attributes, half_type, came
-):
-    shapes = "1x7x128,1x7x128,1x7x128,1,1x64,13x64" if "grid" in attributes else SHAPES
-    calls, logged = drive(f"create {attributes}", f"{step} {shapes} {half_type}", capability=capability)
-    expected = "expected 8.0 or later, or 7.5 with fp16 and grids up to 16. Build with --attention native"
-    assert logged == [f"no kernel for {came}; {expected}"]
-    assert named(calls, "configured", "changed")[0]["code"] == 1
-
-
-def test_building_looks_for_the_kernel_and_loads_nothing(drive):
-    calls, logged = drive(f"create {PLAIN}", f"configure {SHAPES} fp16")
-    assert logged == []
-    assert named(calls, "configured") == [{"call": "configured", "code": 0}]
-    assert named(calls, *LOADING) == []
-
-
-def test_building_where_the_driver_finds_no_device_asks_for_no_kernel(drive):
-    calls, logged = drive(f"create {PLAIN}", f"configure {SHAPES} fp16", devices=0, capability=70)
-    assert (logged, named(calls, "configured")[0]["code"]) == ([], 0)
-
-
-def test_running_where_the_driver_finds_no_device_is_refused(drive):
-    calls, (message,) = drive(f"create {PLAIN}", f"change {SHAPES} fp16", devices=0)
-    assert message.startswith("the CUDA driver does not start: CUDA_ERROR_NO_DEVICE (100)")
-    assert named(calls, "changed")[0]["code"] == 1
-
-
-def test_a_driver_that_lacks_a_function_is_too_old_to_run_but_not_to_build(drive):
-    words = f"{SHAPES} fp16"
-    calls, (message,) = drive(f"create {PLAIN}", f"configure {words}", f"change {words}", complete=False)
-    assert message.startswith("libcuda.so.1 has no cuFuncSetAttribute; expected a driver of CUDA 12.0 or later")
-    assert [call["code"] for call in named(calls, "configured", "changed")] == [0, 1]
-
-
-def test_a_thread_without_a_context_is_told_so(drive):
-    calls, (message,) = drive(f"create {PLAIN}", "context 0", f"change {SHAPES} fp16")
-    assert message.startswith("no CUDA context on this thread; expected TensorRT's")
-    assert named(calls, "changed")[0]["code"] == 1
-
-
-def test_a_launch_that_fails_is_an_error_in_one_line(drive):
-    words = f"{SHAPES} fp16"
-    calls, (message,) = drive(f"create {PLAIN}", f"change {words}", f"run {words}", failure="cuLaunchKernel")
-    assert named(calls, "enqueued")[0]["code"] == 1
-    assert message.startswith("cuLaunchKernel failed: CUDA_ERROR_OUT_OF_MEMORY (2); expected success")
-
-
-@pytest.mark.parametrize(
-    ("function", "words"),
-    [
-        (
-            "cuModuleLoadData",
-            "the driver does not load its kernel, PTX 8.0 for head_dim 80: CUDA_ERROR_OUT_OF_MEMORY (2)",
-        ),
-        ("cuModuleGetFunction", "cuModuleGetFunction failed: CUDA_ERROR_OUT_OF_MEMORY (2)"),
-        ("cuFuncSetAttribute", "cuFuncSetAttribute failed: CUDA_ERROR_OUT_OF_MEMORY (2)"),
-    ],
-)
-def test_a_kernel_that_cannot_be_loaded_is_an_error_in_one_line_and_leaves_no_module(drive, function, words):
-    shapes = "1x7x80,1x7x80,1x7x80,1 fp16"
-    calls, (message,) = drive("create num_heads=1,head_dim=80", f"change {shapes}", failure=function)
-    assert message.startswith(words)
-    assert named(calls, "changed")[0]["code"] == 1
-    unloaded = [call["module"] for call in named(calls, "cuModuleUnload")]
-    assert unloaded == ([] if function == "cuModuleLoadData" else [1])
-
-
-def test_running_before_the_shapes_are_known_is_an_error_in_one_line(drive):
-    calls, (message,) = drive(f"create {PLAIN}", f"run {SHAPES} fp16")
-    assert message.startswith("it was run before its shapes were known")
-    assert named(calls, "enqueued")[0]["code"] == 1
-    assert named(calls, "cuLaunchKernel") == []
