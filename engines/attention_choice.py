@@ -76,6 +76,13 @@ def choose_attention(
     library cannot be built here, BuildError where it has no kernel for what was asked for.
     """
     exported = model.attention.lowering
+    if spec.embed_plugin and (exported != "plugin" or asked in ("native", "plain")):
+        raise UsageError(
+            subject="--embed-plugin",
+            came=f"for {exported if exported != 'plugin' else asked} attention",
+            expected="engines that need the plugin",
+            cure="leave it out, or use --attention plugin",
+        )
     if exported != "plugin":
         if asked not in ("auto", exported):
             raise UsageError(

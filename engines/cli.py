@@ -35,7 +35,7 @@ _ATTENTIONS = click.Choice(["auto", "plugin", "native", "plain", "compare"])
     type=FolderPath(),
     help="Folder of the plugin's library, built there if need be.  [default: build/plugin]",
 )
-@click.option("--embed-plugin", is_flag=True, help="Store the plugin's library inside the engine too. TensorRT alone.")
+@click.option("--embed-plugin", is_flag=True, help="Store the plugin's library inside each engine too.")
 @click.option("--split", is_flag=True, help="Three engines: geometry encoder, semantic encoder, gates with head.")
 @click.option("--workspace-bytes", type=int, help="Most device memory one layer may use for scratch.")
 @click.option("--optimization-level", type=int, help="0, quick build, to 5, fast engine.  [default: the flavour's, 3]")

@@ -72,7 +72,8 @@ def compare(model_folder: Path, out: Path, request: BuildRequest, watcher: Watch
         watcher.step(f"building with {lowering} attention")
         bundle = out / lowering
         log_file = request.log_file and request.log_file.with_stem(f"{request.log_file.stem}-{lowering}")
-        asked = dataclasses.replace(request, attention=lowering, log_file=log_file)
+        spec = dataclasses.replace(request.spec, embed_plugin=request.spec.embed_plugin and lowering == "plugin")
+        asked = dataclasses.replace(request, spec=spec, attention=lowering, log_file=log_file)
         try:
             manifest = build_bundle(model_folder, bundle, asked, watcher).manifest
         except (MissingExtraError, BuildError) as error:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from briges.engines.gate import Run
+from briges.engines.inspector import plugin_layers_in
 from briges.runtime import contracts
 from briges.runtime.compatibility import reasons_not_runnable, this_machine
 from briges.runtime.errors import BackendError
@@ -82,6 +83,8 @@ def _open_tensorrt(folder: Path, manifest: Manifest, engines: tuple[Engine, ...]
             runners = [stack.enter_context(TrtRunner(EngineFromPath(str(folder / e.file)))) for e in engines]
         except Exception as error:  # Polygraphy's, CUDA's or those of TensorRT's bindings
             raise _failed(manifest, error) from error
+        for engine, runner in zip(engines, runners, strict=True):
+            _require_plugin_layers(manifest, engine, runner.engine)
 
         def run(feed: Feed) -> Any:
             # Left on the device: NumPy has no bfloat16 for what passes between the parts of a split model.
@@ -95,6 +98,19 @@ def _open_tensorrt(folder: Path, manifest: Manifest, engines: tuple[Engine, ...]
                 raise _failed(manifest, error) from error
 
         yield run
+
+
+def _require_plugin_layers(manifest: Manifest, engine: Engine, loaded: Any) -> None:
+    """The second count: the first was of the network, before TensorRT optimised it."""
+    layer_format = load(manifest.flavour).LayerInformationFormat.JSON
+    found = plugin_layers_in(loaded.create_engine_inspector().get_engine_information(layer_format))
+    if found is not None and found != engine.plugin_layers:
+        raise BackendError(
+            subject=f"{manifest.flavour} {manifest.flavour_version} engine {engine.file}",
+            came=f"it has {found} layers of the attention plugin",
+            expected=f"the {engine.plugin_layers} of its network",
+            cure="build with --attention native, and report this with the log of the build",
+        )
 
 
 def _failed(manifest: Manifest, error: Exception) -> BackendError:
