@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from briges.runtime.compatibility import EXECUTED, NAMES, choose, is_supported
-from briges.runtime.facts import BUILD_MODULES, EXPORT_MODULES, Facts
+from briges.runtime.facts import BUILD_MODULES, EXPORT_MODULES, Facts, PluginTools
 from briges.runtime.flavour import LIBRARIES
 from briges.runtime.jetson import OLDEST_SUPPORTED, Jetson, is_supported_release, jetpack_of
 from briges.runtime.manifest import Flavour
@@ -58,6 +58,7 @@ def diagnose(facts: Facts) -> Diagnosis:
         *_jetson(facts.jetson, libraries["tensorrt"]),
         *_export(facts),
         *_build(facts),
+        *_plugin(facts.plugin),
         Finding("build", "--flavour auto", None, f"{flavour}: {reason}"),
         *_run(facts),
     )
@@ -137,6 +138,16 @@ def _build(facts: Facts) -> Iterator[Finding]:
         elif version is not None and lacking:
             finding = Finding("build", flavour, False, f"{version}, but without {lacking}", _pip("build"))
         yield finding
+
+
+def _plugin(tools: PluginTools) -> Iterator[Finding]:
+    """Without it engines are built with native attention, so what is missing is no fault."""
+    triton = f"Triton {tools.triton}" if tools.triton else "no Triton: copy build/plugin from a machine that has it"
+    if tools.compiler is None:
+        found = f"native attention instead, for lack of {tools.missing}"
+        yield Finding("build", "attention plugin", None, found, tools.cure)
+    else:
+        yield Finding("build", "attention plugin", None, f"{tools.compiler}; {triton}")
 
 
 def _run(facts: Facts) -> Iterator[Finding]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import platform
 import re
@@ -12,10 +11,12 @@ from importlib import metadata
 from pathlib import Path
 
 from briges.runtime.compatibility import this_platform
+from briges.runtime.errors import MissingExtraError
 from briges.runtime.gpu import Driver, read_driver
 from briges.runtime.jetson import Jetson, read_jetson
 from briges.runtime.manifest import Host
 from briges.runtime.probe import Package, probe
+from briges.runtime.toolchain import find_toolchain
 
 EXPORT_MODULES = ("torch", "onnx", "onnxscript", "safetensors", "onnxruntime", "cv2", "PIL")
 # Of each engine's build; without the last its gate cannot run an engine.
@@ -23,6 +24,19 @@ BUILD_MODULES = ("onnx", "onnxruntime", "filelock", "cv2", "PIL", "polygraphy")
 ENGINE_MODULES = ("tensorrt", "tensorrt_rtx")
 MODULES = tuple(dict.fromkeys((*EXPORT_MODULES, *BUILD_MODULES, *ENGINE_MODULES)))
 _CUDA_PACKAGES = ("cuda-python", "pycuda")
+
+
+@dataclass(frozen=True)
+class PluginTools:
+    """What compiles the attention plugin: for people, or None, and then what is ``missing`` and its ``cure``.
+
+    ``triton``: the version of what compiles its kernels.
+    """
+
+    compiler: str | None
+    missing: str | None
+    cure: str | None
+    triton: str | None
 
 
 @dataclass(frozen=True)
@@ -40,6 +54,7 @@ class Facts:
     cuda_packages: dict[str, str]
     driver: Driver
     jetson: Jetson | None
+    plugin: PluginTools
 
 
 def collect_facts(folder: Path = Path()) -> Facts:
@@ -57,6 +72,7 @@ def collect_facts(folder: Path = Path()) -> Facts:
         cuda_packages=_cuda_packages(),
         driver=read_driver(),
         jetson=read_jetson(),
+        plugin=_plugin_tools(),
     )
 
 
@@ -79,8 +95,21 @@ def read_memory(meminfo: Path = Path("/proc/meminfo")) -> tuple[int | None, int 
 
 
 def _cuda_packages() -> dict[str, str]:
-    found = {}
-    for name in _CUDA_PACKAGES:
-        with contextlib.suppress(metadata.PackageNotFoundError):
-            found[name] = metadata.version(name)
-    return found
+    return {name: version for name in _CUDA_PACKAGES if (version := _version(name))}
+
+
+def _plugin_tools() -> PluginTools:
+    triton = _version("triton")
+    try:
+        found = find_toolchain()
+    except MissingExtraError as error:
+        return PluginTools(None, f"{error.subject}: {error.came}", error.cure, triton)
+    compiler = f"{Path(found.compiler).name}, headers of TensorRT {found.tensorrt_version}"
+    return PluginTools(compiler, None, None, triton)
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None

@@ -22,7 +22,6 @@ from briges.engines.plugin.record import (
     PluginBuild,
     read_plugin,
 )
-from briges.engines.plugin.toolchain import Toolchain, find_toolchain
 from briges.engines.plugin.variants import PTX_VERSIONS, all_variants
 from briges.engines.watcher import Watcher
 from briges.runtime.compatibility import this_platform
@@ -30,6 +29,7 @@ from briges.runtime.contracts import PLUGIN_VERSION
 from briges.runtime.errors import BuildError, BundleError, MissingExtraError
 from briges.runtime.files import replacing_folder, sha256_of, write_text
 from briges.runtime.records import to_json
+from briges.runtime.toolchain import Toolchain, find_toolchain
 
 _HERE = Path(__file__).parent
 _KERNEL_SOURCES = ("attention_kernel.py", "compile_kernels.py", "variants.py")

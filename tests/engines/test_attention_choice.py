@@ -14,9 +14,9 @@ from support.manifests import ORIN, model
 from briges.engines import attention_choice
 from briges.engines.attention_choice import Choice, choose_attention
 from briges.engines.lowering import attention_nodes
-from briges.engines.plugin import toolchain
 from briges.engines.plugin.record import LIBRARY_FILE
 from briges.engines.spec import EngineSpec
+from briges.runtime import toolchain
 from briges.runtime.errors import BuildError, MissingExtraError, UsageError
 from briges.runtime.files import sha256_of
 from briges.runtime.gpu import Driver

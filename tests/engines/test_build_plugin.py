@@ -19,11 +19,11 @@ from briges.engines.attention_choice import Choice
 from briges.engines.build import build_bundle
 from briges.engines.compare import Row, compare, recommend
 from briges.engines.job import PlanJob, PluginFile
-from briges.engines.plugin import toolchain
 from briges.engines.plugin.record import LIBRARY_FILE
 from briges.engines.request import BuildRequest
 from briges.engines.spec import EngineSpec
 from briges.engines.worker import build_plan
+from briges.runtime import toolchain
 from briges.runtime.errors import BackendError, BuildError, BundleError, UsageError
 from briges.runtime.files import sha256_of
 from briges.runtime.manifest import read_manifest

@@ -11,7 +11,9 @@ import onnx
 import pytest
 from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto, helper, numpy_helper
+from support.attention_graph import attention_graph
 
+from briges.engines.lowering import lowered
 from briges.engines.onnx_graph import load_graph
 from briges.engines.onnx_run import open_graph
 from briges.engines.rounding import emulated
@@ -217,3 +219,20 @@ def test_an_operator_of_unknown_type_is_refused_by_name():
     model.opset_import.append(helper.make_opsetid("elsewhere", 1))
     with pytest.raises(BuildError, match=r"the node 'head/foreign' \(Identity\) gives a tensor of unknown type"):
         emulated(model)
+
+
+def test_an_attention_that_is_one_node_is_float32_inside_and_rounded_at_its_end():
+    """Logits of 80,000 overflow float16 where the steps are written out, and not in a kernel that keeps them."""
+    model = attention_graph(head_dim=64)
+    packed = np.full((1, 7, 384), 100.0, np.float16)
+    packed[..., 256:] = np.random.default_rng(0).standard_normal((1, 7, 128)).astype(np.float16)
+    feed = {"packed": packed.astype(np.float32), "temperature": np.ones(1, np.float32)}
+
+    def output(graph: onnx.ModelProto) -> NDArray[Any]:
+        return open_graph(emulated(graph), Path(), literal=True)(feed)["output"]
+
+    whole = output(model)
+    assert np.isfinite(whole).all()
+    assert (whole == whole.astype(np.float16)).all(), "its result is a half number"
+    assert np.abs(whole - packed[..., 256:].astype(np.float64).mean(1)).max() < 1e-3
+    assert np.isnan(output(lowered(model, "plain", lambda _: True))).all()

@@ -10,7 +10,7 @@ from support.commands import hide_modules, run_briges
 from support.manifests import NO_DRIVER, ORIN, RTX_4090
 
 from briges.runtime.doctor import Diagnosis, Finding, diagnose
-from briges.runtime.facts import BUILD_MODULES, ENGINE_MODULES, MODULES, Facts
+from briges.runtime.facts import BUILD_MODULES, ENGINE_MODULES, MODULES, Facts, PluginTools
 from briges.runtime.flavour import library_version
 from briges.runtime.gpu import Driver, read_driver
 from briges.runtime.jetson import Jetson
@@ -35,6 +35,7 @@ def facts(*, without: tuple[str, ...] = ENGINE_MODULES, **changes: Any) -> Facts
         cuda_packages={},
         driver=NO_DRIVER,
         jetson=None,
+        plugin=PluginTools("g++, headers of TensorRT 10.14.1", None, None, "3.9.0"),
     )
     return dataclasses.replace(made, **changes)
 
@@ -61,6 +62,17 @@ def test_what_is_there_is_shown_with_its_version() -> None:
     assert find(diagnosis, "export", "torch") == Finding("export", "torch", True, "1.0")
     assert find(diagnosis, "export", "opencv").ok
     assert diagnosis.runs == ("onnxruntime",)
+
+
+def test_what_compiles_the_plugin_is_told_and_what_is_missing_is_no_fault() -> None:
+    found = find(diagnose(facts()), "build", "attention plugin")
+    assert (found.ok, found.found) == (None, "g++, headers of TensorRT 10.14.1; Triton 3.9.0")
+    no_triton = PluginTools("g++, headers of TensorRT 10.3.0", None, None, None)
+    assert "copy build/plugin" in find(diagnose(facts(plugin=no_triton)), "build", "attention plugin").found
+    lacking = PluginTools(None, "a C++17 compiler: no g++ in PATH", "install g++", None)
+    found = find(diagnose(facts(plugin=lacking)), "build", "attention plugin")
+    assert found.found == "native attention instead, for lack of a C++17 compiler: no g++ in PATH"
+    assert (found.ok, found.cure) == (None, "install g++")
 
 
 def test_what_is_missing_comes_with_its_cure() -> None:

@@ -12,8 +12,8 @@ from pathlib import Path
 from briges.engines.plugin.compile_kernels import compile_kernel
 from briges.engines.plugin.library import compile_library, write_kernels
 from briges.engines.plugin.record import LIBRARY_FILE
-from briges.engines.plugin.toolchain import find_toolchain
 from briges.engines.plugin.variants import Variant
+from briges.runtime.toolchain import find_toolchain
 
 _HARNESSES = Path(__file__).parents[1] / "engines/plugin/cpp"
 _WARNINGS = ("-Wall", "-Wextra", "-Wpedantic", "-Werror")

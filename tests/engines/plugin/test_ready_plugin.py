@@ -13,10 +13,11 @@ import pytest
 from support.building import SILENT
 from support.in_process import run_briges
 
-from briges.engines.plugin import library, record, toolchain
+from briges.engines.plugin import library, record
 from briges.engines.plugin.library import ready_plugin
 from briges.engines.plugin.record import LIBRARY_FILE, read_plugin
 from briges.engines.watcher import Watcher
+from briges.runtime import toolchain
 from briges.runtime.errors import BuildError, BundleError, MissingExtraError, OutputError
 
 ORIN = ("8.7",)
