@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -16,7 +16,7 @@ from briges.engines.plugin.variants import HEAD_BLOCKS, HalfType, columns_of
 from briges.engines.spec import EngineSpec
 from briges.engines.watcher import Watcher
 from briges.runtime.compatibility import RTX_DEFAULT_COMPUTE_CAPABILITIES
-from briges.runtime.errors import BuildError, MissingExtraError, UsageError
+from briges.runtime.errors import BuildError, MissingExtraError, OutputError, UsageError
 from briges.runtime.flavour import library_version
 from briges.runtime.gpu import read_driver
 from briges.runtime.sidecar import Lowering, ModelSpec
@@ -126,8 +126,17 @@ def _library(found: list[AttentionNode], spec: EngineSpec, folder: Path, watcher
         )
     _require_head_dims(found)
     _require_plugins(spec)
-    build = ready_plugin(folder, watcher)
-    for capability in _targets(spec):
+    targets = _targets(spec)
+    try:
+        build = ready_plugin(folder, watcher, needed=targets)
+    except OutputError as error:
+        raise _NotServedError(
+            subject=f"plugin folder {folder}",
+            came=error.came,
+            expected="a folder to build the plugin's library in",
+            cure="name one with --plugin, or use --attention native",
+        ) from error
+    for capability in targets:
         _require_kernels(build, capability, found)
     return Library(folder / LIBRARY_FILE, build)
 
@@ -144,11 +153,11 @@ def _require_plugins(spec: EngineSpec) -> None:
         )
 
 
-def _targets(spec: EngineSpec) -> Iterable[str]:
+def _targets(spec: EngineSpec) -> tuple[str, ...]:
     """The GPUs the engine is for; none where it is the one TensorRT finds by itself."""
     if spec.flavour == "tensorrt-rtx":
         return spec.compute_capabilities or RTX_DEFAULT_COMPUTE_CAPABILITIES
-    return [device.compute_capability for device in read_driver().devices[:1]]
+    return tuple(device.compute_capability for device in read_driver().devices[:1])
 
 
 def _require_head_dims(found: list[AttentionNode]) -> None:

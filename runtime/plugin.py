@@ -16,19 +16,30 @@ _ELF_MACHINES = {62: "x86_64", 183: "aarch64"}
 _ELF_MACHINE_AT = 18
 # What TensorRT looks for in a plugin library.
 _SYMBOLS = ("getCreators", "setLoggerFinder")
+# TensorRT's module -> hash of the library it was given; a registry cannot forget one.
+_LOADED: dict[str, str] = {}
 _REMAKE = "build it on this machine with `make plugin` or `briges plugin`, then build the engine again"
 
 
 def register_plugin(tensorrt: Any, library: Path, sha256: str) -> None:
-    """Make the plugin known to TensorRT in this process. Does nothing if it is known already.
+    """Make the plugin known to TensorRT in this process; one that is loaded already, of that hash, stays.
 
     tensorrt: the module ``tensorrt`` or ``tensorrt_rtx``. sha256: of the file, as its record has it.
-    Raises BackendError for another file, one for another processor, or one that is no plugin library of ours.
+    Raises BackendError for another file, one for another processor, one that is no plugin library of ours, or where
+    this process has another plugin of that name already: TensorRT cannot tell the two apart.
     """
-    registry = tensorrt.get_plugin_registry()
-    if _known(registry):
-        return
     _check(library, sha256)
+    registry = tensorrt.get_plugin_registry()
+    if (loaded := _LOADED.get(tensorrt.__name__)) == sha256:
+        return
+    if loaded is not None or _known(registry):
+        raise BackendError(
+            subject=f"plugin library {library}",
+            came=f"this process has another {PLUGIN_NAME} already"
+            + (f", of sha256 {loaded[:12]}…" if loaded else ", which we did not load"),
+            expected="one plugin library in one process",
+            cure="open bundles with different libraries in processes of their own, or build them with the same one",
+        )
     registry.load_library(str(library.resolve()))
     if not _known(registry):
         raise _unusable(
@@ -36,10 +47,15 @@ def register_plugin(tensorrt: Any, library: Path, sha256: str) -> None:
             f"{tensorrt.__name__} {tensorrt.__version__} finds no creator {PLUGIN_NAMESPACE}::{PLUGIN_NAME} in it",
             f"the plugin's version {PLUGIN_VERSION}",
         )
+    _LOADED[tensorrt.__name__] = sha256
 
 
 def _known(registry: Any) -> bool:
-    return registry.get_creator(PLUGIN_NAME, PLUGIN_VERSION, PLUGIN_NAMESPACE) is not None
+    wanted = (PLUGIN_NAME, PLUGIN_VERSION, PLUGIN_NAMESPACE)
+    if not hasattr(registry, "all_creators"):  # the bindings of TensorRT 10.0 to 10.5
+        return registry.get_creator(*wanted) is not None
+    # get_creator would put an error into TensorRT's log for a plugin it does not find.
+    return any((item.name, item.plugin_version, item.plugin_namespace) == wanted for item in registry.all_creators)
 
 
 def _check(library: Path, sha256: str) -> None:

@@ -21,6 +21,8 @@ from briges.engines.plugin.variants import HEAD_BLOCKS, PTX_VERSIONS, Variant
 from briges.runtime.errors import BuildError
 
 ENTRY = "attention_kernel"
+# The release that kernels.md and the tests are of.
+TRITON = "3.9"
 # Behind the declared parameters Triton adds two pointers, global and profile scratch: whoever launches passes nulls.
 HIDDEN_PARAMETERS = 2
 
@@ -125,6 +127,8 @@ def compile_kernel(variant: Variant) -> CompiledKernel:
             )
     except Exception as error:  # Triton's compiler has no common base class for its errors
         raise _failed(variant, str(error).strip().partition("\n")[0]) from error
+    if kernel.metadata.global_scratch_size or kernel.metadata.profile_scratch_size:
+        raise _failed(variant, "it wants scratch memory, and whoever launches it passes none")
     ptx = kernel.asm["ptx"]
     registers, spill_bytes = _assemble(variant, ptx, number)
     return CompiledKernel(

@@ -150,6 +150,8 @@ def _by_distance(steps: Steps, table: str, side: int, head_dim: int) -> str:
     Written as a skew: the reversed table repeated ``side`` times, cut into rows one entry shorter than itself.
     Expanded beforehand, the tables of ViT-B would add 4 MB to every engine.
     """
+    if side == 1:  # a period of nothing, which a Reshape would take for a side to keep
+        return steps.add("Reshape", table, steps.integers(1, head_dim, 1))
     period = 2 * side - 1
     reversed_ = steps.cut(table, 0, -1, -_LAST, -1)
     turned = steps.add("Transpose", reversed_, perm=(1, 0))  # [period, d] -> [d, period]

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 
-from briges.engines.plugin.compile_kernels import CompiledKernel, compile_all
+from briges.engines.plugin.compile_kernels import TRITON, CompiledKernel, compile_all
 from briges.engines.plugin.kernel_report import report
 from briges.engines.plugin.record import (
     KERNELS_FILE,
@@ -55,30 +55,35 @@ _FLAGS = (
 _HALF_TYPES = ("fp16", "bf16")
 
 
-def ready_plugin(folder: Path, watcher: Watcher, capabilities: tuple[str, ...] = tuple(PTX_VERSIONS)) -> PluginBuild:
+def ready_plugin(
+    folder: Path,
+    watcher: Watcher,
+    capabilities: tuple[str, ...] = tuple(PTX_VERSIONS),
+    needed: tuple[str, ...] | None = None,
+) -> PluginBuild:
     """The plugin in ``folder``, built first if it is not there, not whole, or not of these sources.
 
-    Kernels are the same on every machine: those that are there already are used again, also where Triton is not
-    installed, as on a device they were copied to.
+    capabilities: the GPUs to compile kernels for where they must be compiled. needed: those that must have kernels for
+    what is there to do; by default the same. Kernels are the same on every machine: those of these sources are used
+    again, also where Triton is not installed, as on a device they were copied to.
     Raises MissingExtraError where the means to build it are missing; BuildError, OutputError.
     """
     old = _existing(folder)
-    keep_kernels = old is not None and _same_kernels(old, capabilities)
-    same_library = old is not None and old.sources == _hash(_cpp_sources()) and old.platform == this_platform()
-    if old is not None and keep_kernels and same_library:
+    if old is not None and not _kernels_serve(old, capabilities if needed is None else needed):
+        old = None
+    if old is not None and old.sources == _hash(_cpp_sources()) and old.platform == this_platform():
         return old
     toolchain = find_toolchain()
-    kernels = None if keep_kernels else _compile(capabilities, watcher)
-    watcher.step("compiling the plugin library")
-    with replacing_folder(folder, marker=RECORD_FILE) as work:
-        if kernels is None:
-            assert old is not None
+    with replacing_folder(folder, marker=RECORD_FILE) as work:  # before the minutes that would be lost if it cannot be
+        if old is not None:
             for name in (KERNELS_FILE, TABLE_FILE, REPORT_FILE):
                 shutil.copyfile(folder / name, work / name)
             rows, triton = old.kernels, old.triton
         else:
+            kernels = _compile(capabilities, watcher)
             write_kernels(kernels, work)
             rows, triton = tuple(_row(kernel) for kernel in kernels), metadata.version("triton")
+        watcher.step("compiling the plugin library")
         compile_library(toolchain, work)
         build = PluginBuild(
             schema_version=PLUGIN_SCHEMA,
@@ -102,25 +107,13 @@ def _existing(folder: Path) -> PluginBuild | None:
         return None
 
 
-def _same_kernels(old: PluginBuild, capabilities: tuple[str, ...]) -> bool:
-    try:
-        same_compiler = old.triton == metadata.version("triton")
-    except metadata.PackageNotFoundError:
-        same_compiler = True  # they cannot be made anew here, nor need to be
+def _kernels_serve(old: PluginBuild, needed: Iterable[str]) -> bool:
     same_sources = old.kernel_sources == _hash(_HERE / name for name in _KERNEL_SOURCES)
-    return same_compiler and same_sources and set(capabilities) <= set(old.compute_capabilities)
+    return same_sources and all(old.has_kernels_for(capability) for capability in needed)
 
 
 def _compile(capabilities: tuple[str, ...], watcher: Watcher) -> list[CompiledKernel]:
-    try:
-        metadata.version("triton")
-    except metadata.PackageNotFoundError as error:
-        raise MissingExtraError(
-            subject="the plugin's kernels",
-            came="Triton, which compiles them, is not installed",
-            expected="Triton, or a folder build/plugin that was made elsewhere",
-            cure="pip install 'briges-trt[plugin]', or copy build/plugin from a machine that has it",
-        ) from error
+    _require_triton()
     variants = all_variants(capabilities)
     watcher.step("compiling attention kernels")
     done: list[object] = []
@@ -130,6 +123,21 @@ def _compile(capabilities: tuple[str, ...], watcher: Watcher) -> list[CompiledKe
         watcher.progress("kernel", len(done), len(variants))
 
     return compile_all(variants, count)
+
+
+def _require_triton() -> None:
+    """The kernels' figures, spills above all, are those of one release."""
+    try:
+        found = metadata.version("triton")
+    except metadata.PackageNotFoundError:
+        found = ""
+    if not found.startswith(f"{TRITON}."):
+        raise MissingExtraError(
+            subject="the plugin's kernels",
+            came=f"Triton {found} is installed" if found else "Triton, which compiles them, is not installed",
+            expected=f"Triton {TRITON}, or a folder build/plugin that was made elsewhere",
+            cure="pip install 'briges-trt[plugin]', or copy build/plugin from a machine that has it",
+        )
 
 
 def _row(kernel: CompiledKernel) -> KernelRow:

@@ -53,12 +53,21 @@ class PluginBuild:
         """Those with kernels of their own."""
         return tuple(dict.fromkeys(row.compute_capability for row in self.kernels))
 
+    def has_kernels_for(self, compute_capability: str) -> bool:
+        """Whether that GPU runs some of them."""
+        return not self.compute_capabilities_for(compute_capability).isdisjoint(self.compute_capabilities)
+
     def serves(self, compute_capability: str, head_dim: int, half_type: HalfType, columns: int) -> bool:
-        """Whether the library has a kernel for it, chosen as kernels.cpp does: exact, else from 8.0 on that of 8.0."""
-        major = int(compute_capability.partition(".")[0])
+        """Whether the library has a kernel for it."""
         rows = {(row.compute_capability, row.head_dim, row.half_type, row.columns) for row in self.kernels}
-        candidates = [compute_capability, *(["8.0"] if major >= 8 else [])]
+        candidates = self.compute_capabilities_for(compute_capability)
         return any((candidate, head_dim, half_type, columns) in rows for candidate in candidates)
+
+    @staticmethod
+    def compute_capabilities_for(compute_capability: str) -> frozenset[str]:
+        """Whose kernels run on that GPU, by the rule of kernels.cpp: its own, and from 8.0 on those of 8.0."""
+        portable = int(compute_capability.partition(".")[0]) >= 8
+        return frozenset({compute_capability, "8.0"} if portable else {compute_capability})
 
 
 def read_plugin(folder: Path) -> PluginBuild:

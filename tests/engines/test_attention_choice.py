@@ -16,6 +16,7 @@ from briges.engines.attention_choice import Choice, choose_attention
 from briges.engines.lowering import attention_nodes
 from briges.engines.plugin.record import LIBRARY_FILE
 from briges.engines.spec import EngineSpec
+from briges.engines.watcher import Watcher
 from briges.runtime import toolchain
 from briges.runtime.errors import BuildError, MissingExtraError, UsageError
 from briges.runtime.files import sha256_of
@@ -126,6 +127,19 @@ def test_without_a_compiler_auto_falls_back_and_plugin_refuses(tmp_path, monkeyp
     with pytest.raises(MissingExtraError, match="apt install"):
         choose_attention("plugin", *arguments)
     assert not (tmp_path / "plugin").exists()
+
+
+def test_where_the_plugin_cannot_be_written_auto_falls_back_before_anything_is_compiled(tmp_path):
+    (tmp_path / "file").touch()
+    steps: list[str] = []
+    watcher = Watcher(steps.append, lambda *progress: None)
+    arguments = (model(attention=LEFT), {"1x1": attention_graph()}, RTX, tmp_path / "file" / "plugin", watcher)
+    choice = choose_attention("auto", *arguments)
+    assert choice.lowering == "native"
+    assert "cannot be written" in str(choice.fell_back)
+    with pytest.raises(BuildError, match="cure: name one with --plugin"):
+        choose_attention("plugin", *arguments)
+    assert steps == []
 
 
 # What TensorRT is given

@@ -7,6 +7,7 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pytest
 from support.attention_graph import attention_graph
@@ -19,14 +20,19 @@ from briges.engines.attention_choice import Choice
 from briges.engines.build import build_bundle
 from briges.engines.compare import Row, compare, recommend
 from briges.engines.job import PlanJob, PluginFile
+from briges.engines.lowering import attention_nodes, lowered
+from briges.engines.onnx_graph import load_graph
+from briges.engines.onnx_run import open_graph
 from briges.engines.plugin.record import LIBRARY_FILE
 from briges.engines.request import BuildRequest
 from briges.engines.spec import EngineSpec
 from briges.engines.worker import build_plan
-from briges.runtime import toolchain
+from briges.runtime import contracts, toolchain
 from briges.runtime.errors import BackendError, BuildError, BundleError, UsageError
 from briges.runtime.files import sha256_of
 from briges.runtime.manifest import read_manifest
+from briges.runtime.photographs import photograph_feeds
+from briges.runtime.sidecar import read_model
 
 RTX = ("--flavour", "tensorrt-rtx")
 
@@ -140,6 +146,22 @@ def test_a_repaired_attention_is_native_and_the_others_stay(typed_tiny, tmp_path
     assert manifest.engines[0].layers["SOFTMAX"] == 1
     assert manifest.gate is not None
     assert manifest.gate.passed
+
+
+# On ONNX Runtime
+
+
+def test_onnx_runtime_runs_the_very_same_file_to_a_millionth_of_the_plain_form(tiny_model):
+    graph = load_graph(tiny_model / "model.onnx")
+    assert len(attention_nodes(graph)) == 14
+    spec = read_model(tiny_model)
+    feed = photograph_feeds(spec, spec.graphs[0])[0]
+    written_out = lowered(graph, "plain", lambda _: True)
+    ours, plain = (
+        open_graph(model, tiny_model, literal=False)(feed)[contracts.DEPTH] for model in (graph, written_out)
+    )
+    assert np.ptp(plain) > 0.1
+    assert np.abs(ours - plain).max() <= 1e-6 * np.abs(plain).max()
 
 
 # Where there is no compiler

@@ -6,11 +6,13 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from briges.engines.plugin.record import LIBRARY_FILE
-from briges.runtime import contracts
+from briges.runtime import contracts, plugin
 from briges.runtime.errors import BackendError
 from briges.runtime.files import sha256_of
 from briges.runtime.plugin import register_plugin
@@ -26,22 +28,43 @@ class Registry:
         self.loaded: list[str] = []
         self.finds = finds
 
-    def get_creator(self, name: str, version: str, namespace: str) -> object:
-        wanted = (contracts.PLUGIN_NAME, contracts.PLUGIN_VERSION, contracts.PLUGIN_NAMESPACE)
-        return object() if self.loaded and self.finds and (name, version, namespace) == wanted else None
+    @property
+    def all_creators(self) -> list[SimpleNamespace]:
+        ours = {"plugin_version": contracts.PLUGIN_VERSION, "plugin_namespace": contracts.PLUGIN_NAMESPACE}
+        other = SimpleNamespace(name="Other", **ours)
+        return [other, *([SimpleNamespace(name=contracts.PLUGIN_NAME, **ours)] if self.loaded and self.finds else [])]
 
     def load_library(self, path: str) -> None:
         self.loaded.append(path)
 
 
+class OldRegistry:
+    """That of the bindings of TensorRT 10.3, which cannot list its creators."""
+
+    def __init__(self, **options: bool) -> None:
+        self.new = Registry(**options)
+        self.load_library, self.loaded = self.new.load_library, self.new.loaded
+
+    def get_creator(self, name: str, version: str, namespace: str) -> object | None:
+        wanted = (name, version, namespace)
+        creators = self.new.all_creators
+        return next((c for c in creators if (c.name, c.plugin_version, c.plugin_namespace) == wanted), None)
+
+
 class TensorRT:
     __name__, __version__ = "tensorrt", "10.3.0"
 
-    def __init__(self, **options: bool) -> None:
-        self.registry = Registry(**options)
+    def __init__(self, registry: type = Registry, **options: bool) -> None:
+        self.registry = registry(**options)
 
-    def get_plugin_registry(self) -> Registry:
+    def get_plugin_registry(self) -> Any:
         return self.registry
+
+
+@pytest.fixture(autouse=True)
+def new_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing was loaded yet."""
+    monkeypatch.setattr(plugin, "_LOADED", {})
 
 
 @pytest.fixture
@@ -73,12 +96,32 @@ def compiled(source: str, folder: Path) -> Path:
     return path
 
 
-def test_the_right_library_is_loaded_once(library, tmp_path, monkeypatch):
-    trt = TensorRT()
+@pytest.mark.parametrize("registry", [Registry, OldRegistry])
+def test_the_right_library_is_loaded_once(library, tmp_path, monkeypatch, registry):
+    trt = TensorRT(registry)
     monkeypatch.chdir(tmp_path)
     for _ in range(2):
         register_plugin(trt, Path(LIBRARY_FILE), sha256_of(library))
     assert trt.registry.loaded == [str(library)], "the linker takes a name without a slash for one of the system's"
+
+
+def test_another_library_of_the_same_name_is_refused_in_one_process(library, tmp_path):
+    trt = TensorRT()
+    register_plugin(trt, library, first := sha256_of(library))
+    other = tmp_path / "other.so"
+    other.write_bytes(library.read_bytes() + b"\0")
+    with pytest.raises(BackendError, match=f"another TemperatureScaledAttention already, of sha256 {first[:12]}"):
+        register_plugin(trt, other, sha256_of(other))
+    with pytest.raises(BackendError, match="has sha256"):
+        register_plugin(trt, library, "0" * 64)
+    assert trt.registry.loaded == [str(library)]
+
+
+def test_a_plugin_that_somebody_else_registered_is_not_taken_for_ours(library):
+    trt = TensorRT()
+    trt.registry.loaded.append("elsewhere")
+    with pytest.raises(BackendError, match="which we did not load"):
+        register_plugin(trt, library, sha256_of(library))
 
 
 def test_the_real_registry_knows_the_creator_afterwards(library):

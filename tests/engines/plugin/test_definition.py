@@ -23,8 +23,17 @@ CROSS = AttentionLayout(2, 48, value_offset=WIDTH)
 PACKED = AttentionLayout(2, 48, key_offset=WIDTH, value_offset=2 * WIDTH)
 WINDOW = dataclasses.replace(PACKED, grid_height=7, grid_width=9)
 GLOBAL = dataclasses.replace(PACKED, grid_height=16, grid_width=12)
-LAYOUTS = {"cross": CROSS, "packed": PACKED, "window": WINDOW, "global": GLOBAL}
-TOKENS = {"cross": (40, 33), "packed": (41, 41), "window": (63, 63), "global": (192, 192)}
+ROW = dataclasses.replace(PACKED, grid_height=1, grid_width=20)
+DOT = dataclasses.replace(PACKED, grid_height=1, grid_width=1)
+LAYOUTS = {"cross": CROSS, "packed": PACKED, "window": WINDOW, "global": GLOBAL, "row": ROW, "dot": DOT}
+TOKENS = {
+    "cross": (40, 33),
+    "packed": (41, 41),
+    "window": (63, 63),
+    "global": (192, 192),
+    "row": (20, 20),
+    "dot": (1, 1),
+}
 Arrays = dict[str, NDArray[Any]]
 
 

@@ -1,4 +1,4 @@
-"""What the library asks of the CUDA launchr: a fake one writes it down, since there is no GPU here."""
+"""What the library asks of the CUDA driver: a fake one writes it down, since there is no GPU here."""
 
 from __future__ import annotations
 
@@ -88,11 +88,11 @@ def named(calls: list[dict], *names: str) -> list[dict]:
 def test_the_kernel_gets_every_parameter_in_its_place(
     launch, attributes, shapes, variant, addresses, numbers, heads_and_batch
 ):
-    launch = launched(launch, attributes, shapes)
-    assert launch["parameters"] == [*addresses, *numbers, 0, 0]
+    found = launched(launch, attributes, shapes)
+    assert found["parameters"] == [*addresses, *numbers, 0, 0]
     queries = numbers[6]
-    assert launch["blocks"] == [-(-queries // variant.tile.queries), *heads_and_batch]
-    assert launch["threads"] == [32 * variant.tile.warps, 1, 1]
+    assert found["blocks"] == [-(-queries // variant.tile.queries), *heads_and_batch]
+    assert found["threads"] == [32 * variant.tile.warps, 1, 1]
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ def test_a_kernel_above_48_kib_of_shared_memory_asks_for_it(launch, library):
     ]
 
 
-def test_running_calls_the_launchr_once_and_allocates_nothing(launch):
+def test_running_calls_the_driver_once_and_allocates_nothing(launch):
     words = f"{SHAPES} fp16"
     calls, logged = launch(f"create {PLAIN}", "attach", f"change {words}", f"run {words}", f"run {words}")
     order = [call["call"] for call in calls]

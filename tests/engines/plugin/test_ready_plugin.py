@@ -82,6 +82,28 @@ def test_without_triton_and_kernels_there_is_one_clear_error(tmp_path):
     assert not (tmp_path / "plugin").exists()
 
 
+@pytest.mark.parametrize("version", ["3.4.0", "3.90.1"])
+def test_another_triton_compiles_nothing_and_spoils_nothing(folder, tmp_path, monkeypatch, version):
+    monkeypatch.setattr(metadata, "version", lambda name: version)
+    assert steps_of(folder) == []
+    with pytest.raises(MissingExtraError, match=f"Triton {version} is installed"):
+        ready_plugin(tmp_path / "new", SILENT)
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.usefixtures("no_triton")
+def test_kernels_for_the_gpu_at_hand_are_enough(folder):
+    kernels = json.loads((folder / record.RECORD_FILE).read_text())["kernels"]
+    change(folder, kernels=[row for row in kernels if row["compute_capability"] == "8.7"])
+    for needed in (("8.7",), ()):
+        assert steps_of(folder, needed=needed) == []
+    for needed in (("8.6",), ("8.7", "9.0")):
+        with pytest.raises(MissingExtraError):
+            steps_of(folder, needed=needed)
+    change(folder, kernels=[row for row in kernels if row["compute_capability"] == "8.0"])
+    assert steps_of(folder, needed=("8.6", "12.1")) == [], "from 8.0 on its kernels serve"
+
+
 @pytest.mark.parametrize("damage", ["damaged", "missing", "of other sources"])
 def test_kernels_that_cannot_be_trusted_are_compiled_again(folder, damage):
     if damage == "damaged":
