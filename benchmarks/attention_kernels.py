@@ -31,7 +31,8 @@ from torch import Tensor
 
 from briges.benchmarks import attention_rivals as rivals
 from briges.benchmarks.attention_rivals import OURS, Case, Inputs, Row, attempt, draw, judge, split_heads
-from briges.engines.plugin.compile_kernels import ENTRY, HIDDEN_PARAMETERS, CompiledKernel, compile_all
+from briges.engines.plugin.compile_kernels import ENTRY, HIDDEN_PARAMETERS, CompiledKernel
+from briges.engines.plugin.compile_pool import compile_all
 from briges.engines.plugin.variants import HEAD_BLOCKS, PTX_VERSIONS, HalfType, Variant, all_variants, columns_of
 from briges.runtime.errors import BackendError, BrigesError, OutputError
 
@@ -107,7 +108,7 @@ def check_ptx(driver: Any, capability: str, generator: torch.Generator) -> Itera
     """
     found = {find_variant(case, capability, half_type): case for case in rivals.CASES for half_type in HALF_TYPES}
     cases = {variant: case for variant, case in found.items() if variant is not None}
-    for kernel in compile_all(cases, lambda _: None):
+    for kernel in compile_all(list(cases), lambda _: None):
         variant = kernel.variant
         inputs = draw(cases[variant], 1, generator, HALF_TYPES[variant.half_type])
         output = _poisoned(inputs)
@@ -122,8 +123,9 @@ def check_ptx(driver: Any, capability: str, generator: torch.Generator) -> Itera
 def find_variant(case: Case, capability: str, half_type: HalfType = "fp16") -> Variant | None:
     """The plugin's kernel for a case, of 8.0 on a GPU that has none of its own; None where it has no such kernel."""
     known = capability if capability in PTX_VERSIONS else "8.0"
-    variant = Variant(known, case.head_dim, half_type, columns_of(*case.grid))
-    return variant if variant in all_variants((known,)) else None
+    columns = columns_of(*case.grid)
+    fitting = (v for v in all_variants((known,)) if (v.head_dim, v.half_type) == (case.head_dim, half_type))
+    return next((variant for variant in fitting if variant.columns == columns), None)
 
 
 def time_case(case: Case, images: int, variant: Variant, rounds: int, generator: torch.Generator) -> list[Row]:

@@ -19,7 +19,7 @@ from briges.engines.spec import EngineSpec
 from briges.engines.temporary import temporary_folder
 from briges.engines.watcher import Watcher
 from briges.engines.worker import build_plan
-from briges.runtime.errors import BrigesError
+from briges.runtime.errors import BrigesError, BuildError
 from briges.runtime.files import sha256_of
 from briges.runtime.flavour import library_version
 from briges.runtime.gpu import read_driver
@@ -87,6 +87,13 @@ def _build_plans(
         # The copy is what TensorRT loads: the engines are built with the very file that travels with them.
         library = folder / LIBRARY_FILE
         shutil.copyfile(choice.library.path, library)
+        if sha256_of(library) != choice.library.sha256:
+            raise BuildError(
+                subject=f"plugin library {choice.library.path}",
+                came="was built again while this build was using it",
+                expected="one library from the beginning of a build to its end",
+                cure="run the same command again",
+            )
         plugin = PluginFile(str(library), choice.library.sha256)
     graphs = {part.stem: choice.for_tensorrt(part.model) for part in parts}
     nodes = {stem: sum(map(is_attention, graph.graph.node)) for stem, graph in graphs.items()}

@@ -12,7 +12,7 @@ from onnx import ModelProto, TensorProto
 from briges.engines.lowering import AttentionNode, attention_nodes, lowered, runs_as_plugin
 from briges.engines.plugin.library import ready_plugin
 from briges.engines.plugin.record import LIBRARY_FILE, PluginBuild
-from briges.engines.plugin.variants import HEAD_BLOCKS, HalfType, columns_of
+from briges.engines.plugin.variants import COLUMNS, HEAD_BLOCKS, HalfType, columns_of
 from briges.engines.spec import EngineSpec
 from briges.engines.watcher import Watcher
 from briges.runtime.compatibility import RTX_DEFAULT_COMPUTE_CAPABILITIES
@@ -107,7 +107,7 @@ def choose_attention(
     try:
         return Choice("plugin", _library(found, spec, plugin_folder, watcher))
     except (MissingExtraError, _NotServedError) as error:
-        if asked == "plugin":
+        if asked == "plugin" or spec.embed_plugin:
             raise
         return Choice("native", fell_back=f"{error.subject}: {error.came}")
 
@@ -124,7 +124,7 @@ def _library(found: list[AttentionNode], spec: EngineSpec, folder: Path, watcher
             expected="a half model",
             cure="use --attention native, or export with --precision fp16",
         )
-    _require_head_dims(found)
+    _require_layouts(found)
     _require_plugins(spec)
     targets = _targets(spec)
     try:
@@ -160,15 +160,22 @@ def _targets(spec: EngineSpec) -> tuple[str, ...]:
     return tuple(device.compute_capability for device in read_driver().devices[:1])
 
 
-def _require_head_dims(found: list[AttentionNode]) -> None:
+def _require_layouts(found: list[AttentionNode]) -> None:
+    """What no library of ours serves, told before one is built."""
     for attention in found:
-        if attention.layout.head_dim not in HEAD_BLOCKS:
-            raise _NotServedError(
-                subject="the attention plugin",
-                came=f"it has no kernel for heads of {attention.layout.head_dim} channels ({attention.node.name})",
-                expected=f"head_dim {', '.join(map(str, HEAD_BLOCKS))}",
-                cure="use --attention native",
-            )
+        layout = attention.layout
+        if layout.head_dim not in HEAD_BLOCKS:
+            came, expected = f"heads of {layout.head_dim} channels", f"head_dim {', '.join(map(str, HEAD_BLOCKS))}"
+        elif columns_of(layout.grid_height, layout.grid_width) is None:
+            came, expected = f"grids of {layout.grid_height}x{layout.grid_width}", f"sides up to {max(COLUMNS)}"
+        else:
+            continue
+        raise _NotServedError(
+            subject="the attention plugin",
+            came=f"it has no kernel for {came} ({attention.node.name})",
+            expected=expected,
+            cure="use --attention native",
+        )
 
 
 def _require_kernels(build: PluginBuild, capability: str, found: list[AttentionNode]) -> None:
@@ -176,8 +183,8 @@ def _require_kernels(build: PluginBuild, capability: str, found: list[AttentionN
         layout = attention.layout
         half_type: HalfType = "bf16" if attention.element_type == TensorProto.BFLOAT16 else "fp16"
         columns = columns_of(layout.grid_height, layout.grid_width)
-        if not build.serves(capability, layout.head_dim, half_type, columns):
-            grid = f" and grids of {layout.grid_height}x{layout.grid_width}" if columns else ""
+        if columns is None or not build.serves(capability, layout.head_dim, half_type, columns):
+            grid = f" and grids of {layout.grid_height}x{layout.grid_width}" if layout.relative else ""
             raise _NotServedError(
                 subject="the attention plugin",
                 came=f"no {half_type} kernel for compute capability {capability}, head_dim {layout.head_dim}{grid}",

@@ -8,20 +8,17 @@ which is the log.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import json
 import os
-import signal
 import sys
 from pathlib import Path
 
 from briges.engines.job import Outcome, PlanJob, to_failure
 from briges.engines.network import build
+from briges.engines.parent import die_with
 from briges.runtime.errors import BrigesError, BuildError, OutputError
 from briges.runtime.files import write_text
 from briges.runtime.records import from_object, parse_json, to_json
-
-_PR_SET_PDEATHSIG = 1
 
 
 def main(job_file: str, result_file: str, parent_pid: str) -> None:
@@ -29,7 +26,7 @@ def main(job_file: str, result_file: str, parent_pid: str) -> None:
 
     parent_pid: the process that waits for it; without it nothing is built.
     """
-    _die_with(int(parent_pid))
+    die_with(int(parent_pid))
     # TensorRT and its libraries print to standard output, which would break the protocol.
     progress = os.dup(1)
     os.dup2(2, 1)
@@ -67,14 +64,6 @@ def _out_of_memory(job: PlanJob) -> BuildError:
         expected="several times the size of the weights, free",
         cure="close other programs or add swap, and run the same command again",
     )
-
-
-def _die_with(parent_pid: int) -> None:
-    if sys.platform == "linux":
-        with contextlib.suppress(OSError, AttributeError):  # elsewhere the broken pipe ends the build a little later
-            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL))
-    if os.getppid() != parent_pid:  # it died before we could ask for that
-        sys.exit("the process that asked for the engine has gone")
 
 
 if __name__ == "__main__":

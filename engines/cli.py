@@ -7,13 +7,13 @@ from typing import Any, Literal, cast, get_args
 
 import click
 
+from briges.engines.options import attention_options, engine_options
 from briges.runtime.errors import unknown_name
 from briges.runtime.main import FolderPath, requires
 from briges.runtime.manifest import Flavour
 from briges.runtime.terminal import detailed_progress, warn
 
 _FLAVOURS = ("auto", *get_args(Flavour))
-_ATTENTIONS = click.Choice(["auto", "plugin", "native", "plain", "compare"])
 
 
 @requires("build", "onnx", "onnxruntime", "filelock", "cv2", "PIL")
@@ -21,34 +21,9 @@ _ATTENTIONS = click.Choice(["auto", "plugin", "native", "plain", "compare"])
 @click.argument("model_dir", type=Path)
 @click.option("--out", type=FolderPath(), required=True, help="Bundle folder to write.")
 @click.option("--flavour", metavar=f"[{'|'.join(_FLAVOURS)}]", default="auto", show_default=True, help="What runs it.")
-@click.option(
-    "--attention",
-    type=_ATTENTIONS,
-    default="auto",
-    show_default=True,
-    help="auto: the plugin where it can be had, else native; native: as TensorRT fuses it by itself; plain: the "
-    "literal form; compare: a bundle of each, as OUT/plain, OUT/native and OUT/plugin, and which one to take.",
-)
-@click.option(
-    "--plugin",
-    "plugin_folder",
-    type=FolderPath(),
-    help="Folder of the plugin's library, built there if need be.  [default: build/plugin]",
-)
-@click.option("--embed-plugin", is_flag=True, help="Store the plugin's library inside each engine too.")
+@attention_options
 @click.option("--split", is_flag=True, help="Three engines: geometry encoder, semantic encoder, gates with head.")
-@click.option("--workspace-bytes", type=int, help="Most device memory one layer may use for scratch.")
-@click.option("--optimization-level", type=int, help="0, quick build, to 5, fast engine.  [default: the flavour's, 3]")
-@click.option("--timing-cache", type=Path, help="File that keeps kernel timings for the next build. TensorRT alone.")
-@click.option(
-    "--compute-capability",
-    "compute_capabilities",
-    multiple=True,
-    help="GPU to compile for, such as 8.6; repeat it for several. TensorRT-RTX alone.",
-)
-@click.option("--hardware-compatible", is_flag=True, help="One engine for all GPUs from Ampere on. TensorRT alone.")
-@click.option("--version-compatible", is_flag=True, help="Loads in later TensorRT versions too. TensorRT alone.")
-@click.option("--strip-weights", is_flag=True, help="Store the engine without weights. Needs a GPU to build.")
+@engine_options
 @click.option(
     "--repair",
     is_flag=False,

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import onnx
-from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
+from onnx import FunctionProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto, helper, numpy_helper
 
 from briges.engines.onnx_graph import HALF_TYPES
 from briges.engines.plugin.definition import Form, Steps, write_attention
@@ -43,7 +43,7 @@ def attention_nodes(model: ModelProto) -> list[AttentionNode]:
 
 def is_attention(node: NodeProto) -> bool:
     """Whether ``node`` is the plugin's operator."""
-    return node.op_type == PLUGIN_NAME and node.domain == PLUGIN_NAMESPACE
+    return node.op_type == PLUGIN_NAME and node.domain.partition(".")[0] == PLUGIN_NAMESPACE
 
 
 def layout_of(node: NodeProto) -> AttentionLayout:
@@ -86,46 +86,45 @@ def lowered(model: ModelProto, form: Form, chosen: Callable[[AttentionNode], boo
 def define(model: ModelProto) -> None:
     """Give ``model`` the functions that its attention nodes need, and no others of that name, in place.
 
-    Nodes of different attributes have different functions, told apart by the node's ``overload``. Each node gets the
-    two attributes by which TensorRT finds the plugin.
+    Nodes of different attributes have different functions, told apart by their domain: ONNX's own way of telling them
+    apart, overloads, is newer than the ONNX Runtime of Python 3.10. Each node gets the two attributes by which TensorRT
+    finds the plugin, whatever its domain is.
     """
-    functions = {}
+    layouts = {}
     for node in model.graph.node:
         if is_attention(node):
             layout = layout_of(node)
-            node.overload = _overload(layout)
+            node.domain = _domain(layout)
             for name, text in (("plugin_namespace", PLUGIN_NAMESPACE), ("plugin_version", PLUGIN_VERSION)):
                 if not any(item.name == name for item in node.attribute):
                     node.attribute.append(helper.make_attribute(name, text))
-            functions[node.overload] = layout
+            layouts[node.domain] = layout
     forget_definitions(model)
     opset = next(item for item in model.opset_import if not item.domain)
-    for overload, layout in functions.items():
-        inputs = list(INPUTS if layout.relative else INPUTS[:4])
-        steps = Steps("")
-        write_attention(steps, inputs, "output", layout, "plain")
-        attributes = [*layout.attributes(), "plugin_namespace", "plugin_version"]
-        function = helper.make_function(
-            PLUGIN_NAMESPACE, PLUGIN_NAME, inputs, ["output"], steps.nodes, [opset], attributes
-        )
-        function.overload = overload
-        model.functions.append(function)
-    others = [item for item in model.opset_import if item.domain != PLUGIN_NAMESPACE]
+    model.functions.extend(_definition(domain, layout, opset) for domain, layout in layouts.items())
+    others = [item for item in model.opset_import if item.domain.partition(".")[0] != PLUGIN_NAMESPACE]
     del model.opset_import[:]
-    model.opset_import.extend([*others, *([helper.make_opsetid(PLUGIN_NAMESPACE, 1)] if functions else [])])
+    model.opset_import.extend([*others, *(helper.make_opsetid(domain, 1) for domain in layouts)])
+
+
+def _definition(domain: str, layout: AttentionLayout, opset: OperatorSetIdProto) -> FunctionProto:
+    inputs = list(INPUTS if layout.relative else INPUTS[:4])
+    steps = Steps("")
+    write_attention(steps, inputs, "output", layout, "plain")
+    attributes = [*layout.attributes(), "plugin_namespace", "plugin_version"]
+    return helper.make_function(domain, PLUGIN_NAME, inputs, ["output"], steps.nodes, [opset], attributes)
 
 
 def forget_definitions(model: ModelProto) -> None:
     """Remove the functions, in place: what TensorRT is given, so that no version of it takes one for the plugin."""
-    others = [
-        function for function in model.functions if (function.domain, function.name) != (PLUGIN_NAMESPACE, PLUGIN_NAME)
-    ]
+    others = [function for function in model.functions if function.name != PLUGIN_NAME]
     del model.functions[:]
     model.functions.extend(others)
 
 
-def _overload(layout: AttentionLayout) -> str:
-    return "_".join(str(number) for number in layout.attributes().values())
+def _domain(layout: AttentionLayout) -> str:
+    """Such as "briges.12_64_0_768_1536_14_14": the attributes in their order."""
+    return ".".join([PLUGIN_NAMESPACE, "_".join(str(number) for number in layout.attributes().values())])
 
 
 def _units(model: ModelProto) -> set[str]:

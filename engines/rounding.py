@@ -19,7 +19,7 @@ import numpy as np
 from onnx import AttributeProto, ModelProto, NodeProto, TensorProto, helper, inliner, numpy_helper
 
 from briges.engines.onnx_graph import HALF_TYPES, attribute_of, cast, element_types
-from briges.runtime.contracts import PLUGIN_NAME, PLUGIN_NAMESPACE
+from briges.runtime.contracts import PLUGIN_NAME
 
 # Their outputs are numbers that were inputs, or zero, or an input's negative: rounded already.
 # fmt: off
@@ -41,7 +41,8 @@ def emulated(model: ModelProto) -> ModelProto:
     result is rounded. Raises BuildError for a graph whose types cannot be told.
     """
     # Copies the graph either way: the inliner gives a new one.
-    typed = inliner.inline_selected_functions(model, [(PLUGIN_NAMESPACE, PLUGIN_NAME)], exclude=True)
+    kept = [(function.domain, function.name) for function in model.functions if function.name == PLUGIN_NAME]
+    typed = inliner.inline_selected_functions(model, kept, exclude=True)
     _open_normalizations(typed)
     types = element_types(typed)
     graph = typed.graph

@@ -7,14 +7,14 @@ from typing import Literal, get_args
 
 import click
 
-from briges.export.options import choose_sizes, describe_export, size_options, weight_options
+from briges.export.options import attention_options, choose_sizes, describe_export, size_options, weight_options
 from briges.export.presets import PRESETS
 from briges.runtime.agreement import Precision
 from briges.runtime.main import FolderPath, requires
 from briges.runtime.sidecar import Lowering, Scope, notices
 from briges.runtime.terminal import progress, warn, warnings_shown
 
-_PRECISIONS, _LOWERINGS, _SCOPES = (click.Choice(get_args(kind)) for kind in (Precision, Lowering, Scope))
+_PRECISIONS = click.Choice(get_args(Precision))
 _SEED = click.IntRange(0, 2**32 - 1)  # past 64 bits torch's generator has no answer but a crash
 
 
@@ -42,15 +42,7 @@ _SEED = click.IntRange(0, 2**32 - 1)  # past 64 bits torch's generator has no an
 )
 @click.option("--taps", help="Encoder blocks to read, as 8,9,10,11, if the checkpoint was trained with other ones.")
 @click.option("--precision", type=_PRECISIONS, default="fp16", show_default=True, help="Where it does no harm.")
-@click.option(
-    "--attention",
-    type=_LOWERINGS,
-    default="plugin",
-    show_default=True,
-    help="plugin: one node each, which `briges build` gives to the plugin or writes as it likes; native: as TensorRT "
-    "fuses it by itself; plain: the literal form.",
-)
-@click.option("--plugin-scope", "scope", type=_SCOPES, default="all", show_default=True, help="Whose the plugin gets.")
+@attention_options
 @click.option("--no-verify", is_flag=True, help="Skip the check against PyTorch; recorded, and told at every use.")
 @click.option("--force", is_flag=True, help="Export even what is up to date.")
 @click.option("--out", type=FolderPath(), help="Model folder to write.  [default: build/PRESET/model]")

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import click
 
 from briges.export.presets import find_preset
 from briges.runtime.agreement import LIMITS, headroom
 from briges.runtime.errors import UsageError
-from briges.runtime.sidecar import AttentionForm, ModelSpec
+from briges.runtime.main import with_options
+from briges.runtime.sidecar import AttentionForm, Lowering, ModelSpec, Scope
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -44,7 +45,7 @@ def weight_options(command: Command) -> Command:
         ),
         click.option("--semantic-weights", type=Path, help="Public SAM file, for a checkpoint of the gates alone."),
     )
-    return _with_options(command, options)
+    return with_options(command, options)
 
 
 def size_options(command: Command) -> Command:
@@ -60,13 +61,26 @@ def size_options(command: Command) -> Command:
             help="Both as HEIGHTxWIDTH; repeat it for several in one bundle.",
         ),
     )
-    return _with_options(command, options)
+    return with_options(command, options)
 
 
-def _with_options(command: Command, options: Iterable[Callable[[Command], Command]]) -> Command:
-    for option in reversed(tuple(options)):  # as if written above the command, the first on top
-        command = option(command)
-    return command
+def attention_options(command: Command) -> Command:
+    """The options that say what attention becomes."""
+    lowerings, scopes = (click.Choice(get_args(kind)) for kind in (Lowering, Scope))
+    options = (
+        click.option(
+            "--attention",
+            type=lowerings,
+            default="plugin",
+            show_default=True,
+            help="plugin: one node each, which `briges build` gives to the plugin or writes as it likes; native: as "
+            "TensorRT fuses it by itself; plain: the literal form.",
+        ),
+        click.option(
+            "--plugin-scope", "scope", type=scopes, default="all", show_default=True, help="Whose the plugin gets."
+        ),
+    )
+    return with_options(command, options)
 
 
 def choose_sizes(

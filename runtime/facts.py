@@ -104,7 +104,7 @@ def _plugin_tools() -> PluginTools:
         found = find_toolchain()
     except MissingExtraError as error:
         return PluginTools(None, f"{error.subject}: {error.came}", error.cure, triton)
-    compiler = f"{Path(found.compiler).name}, headers of TensorRT {found.tensorrt_version}"
+    compiler = f"{Path(found.compiler[-1]).name}, headers of TensorRT {found.tensorrt_version}"
     return PluginTools(compiler, None, None, triton)
 
 

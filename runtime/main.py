@@ -23,6 +23,7 @@ from briges.runtime.errors import BrigesError, MissingExtraError
 _REQUIRES = "briges_requires"
 
 Command = TypeVar("Command", bound=click.Command)
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 
 class FolderPath(click.Path):
@@ -43,6 +44,13 @@ def requires(extra: str, *modules: str) -> Callable[[Command], Command]:
         return command
 
     return mark
+
+
+def with_options(command: Decorated, options: Iterable[Callable[[Decorated], Decorated]]) -> Decorated:
+    """Give ``command`` the options as if they were written above it, the first on top."""
+    for option in reversed(tuple(options)):
+        command = option(command)
+    return command
 
 
 class Commands(click.Group):

@@ -6,6 +6,7 @@ import importlib.util
 import os
 import platform
 import re
+import shlex
 import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -30,9 +31,9 @@ _OLDEST_MAJOR = 10
 
 @dataclass(frozen=True)
 class Toolchain:
-    """Paths of the compiler and of the two include folders; the version of TensorRT the headers are of."""
+    """How the compiler is called, the two include folders, and the version of TensorRT the headers are of."""
 
-    compiler: str
+    compiler: tuple[str, ...]
     tensorrt: Path
     cuda: Path
     tensorrt_version: str
@@ -43,14 +44,7 @@ def find_toolchain() -> Toolchain:
 
     Raises MissingExtraError for the first thing that is not here.
     """
-    named = os.environ.get("CXX")
-    compiler = next(
-        (found for name in ([named] if named else ["g++", "c++", "clang++"]) if (found := shutil.which(name))), None
-    )
-    if compiler is None:
-        raise _missing(
-            "a C++17 compiler", f"no {named or 'g++'} in PATH", "install g++ (`apt install g++`), or set CXX"
-        )
+    compiler = _compiler()
     tensorrt = _find("TENSORRT_INCLUDE", _TENSORRT_FOLDERS, "kernel_lens", "include/tensorrt", _TENSORRT_NEEDS)
     if tensorrt is None:
         raise _missing(
@@ -74,6 +68,18 @@ def find_toolchain() -> Toolchain:
             "install the CUDA toolkit's headers, set CUDA_INCLUDE, or pip install 'briges-trt[plugin]'",
         )
     return Toolchain(compiler, tensorrt, cuda, version)
+
+
+def _compiler() -> tuple[str, ...]:
+    named = shlex.split(os.environ.get("CXX", ""))  # such as "ccache g++"
+    for words in [named] if named else [[name] for name in ("g++", "c++", "clang++")]:
+        if found := shutil.which(words[0]):
+            return (found, *words[1:])
+    raise _missing(
+        "a C++17 compiler",
+        f"no {named[0] if named else 'g++'} in PATH",
+        "install g++ (`apt install g++`), or set CXX",
+    )
 
 
 def _find(variable: str, folders: Iterable[str], package: str, below: str, needed: tuple[str, ...]) -> Path | None:

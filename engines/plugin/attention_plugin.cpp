@@ -1,6 +1,7 @@
 // The plugin's answers to TensorRT while an engine is built and run.
 #include "attention_plugin.h"
 
+#include "attention_types.h"
 #include "boundary.h"
 
 #include <optional>
@@ -16,11 +17,6 @@ using namespace nvinfer1;
 // TensorRT's convention: 0 is success.
 constexpr int32_t kDone = 0;
 constexpr int32_t kFailed = 1;
-
-bool isHalf(DataType type) noexcept
-{
-    return type == DataType::kHALF || type == DataType::kBF16;
-}
 
 // -1 for a side that depends on the input.
 Dims knownSides(DimsExprs const& shape)
@@ -126,8 +122,11 @@ int32_t AttentionPlugin::getOutputDataTypes(
     {
         return kFailed;
     }
-    outputTypes[0] = inputTypes[kQuery];
-    return kDone;
+    return guarded(kFailed, [&] {
+        refuseIf(checkTypes({inputTypes, inputTypes + nbInputs}));
+        outputTypes[0] = inputTypes[kQuery];
+        return kDone;
+    });
 }
 
 int32_t AttentionPlugin::getOutputShapes(DimsExprs const* inputs, int32_t nbInputs, DimsExprs const*, int32_t,

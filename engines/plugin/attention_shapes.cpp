@@ -15,8 +15,6 @@ using std::to_string;
 
 constexpr char const* kNative = ". Build with --attention native";
 constexpr char const* kExport = ". Export the model again with `briges export`";
-constexpr std::array<char const*, kInputsWithTables> kNames{
-    "query", "key", "value", "temperature", "rel_pos_h", "rel_pos_w"};
 // Loads are 16 bytes wide: 8 elements from the first channel on, and the kernels are promised rows of 16.
 constexpr int32_t kOffsetMultiple = 8;
 constexpr int32_t kChannelMultiple = 16;
@@ -156,7 +154,7 @@ std::string checkAgreement(std::vector<Dims> const& inputs)
     {
         if (differ(inputs[index].d[0], inputs[kQuery].d[0]))
         {
-            return std::string(kNames[index]) + " has a batch of " + to_string(inputs[index].d[0])
+            return std::string(kInputNames[index]) + " has a batch of " + to_string(inputs[index].d[0])
                 + "; expected query's " + to_string(inputs[kQuery].d[0]) + kExport;
         }
     }
@@ -195,12 +193,12 @@ std::string checkRelative(Attributes const& attributes, std::vector<Dims> const&
     {
         if (differ(inputs[index].d[1], tokens))
         {
-            return std::string(kNames[index]) + " has " + to_string(inputs[index].d[1])
+            return std::string(kInputNames[index]) + " has " + to_string(inputs[index].d[1])
                 + " tokens; expected those of the grid, " + grid(attributes) + kExport;
         }
     }
-    std::string const rows = checkTable(kNames[kRelPosH], inputs[kRelPosH], attributes.gridHeight, attributes.headDim);
-    return rows.empty() ? checkTable(kNames[kRelPosW], inputs[kRelPosW], attributes.gridWidth, attributes.headDim)
+    std::string const rows = checkTable(kInputNames[kRelPosH], inputs[kRelPosH], attributes.gridHeight, attributes.headDim);
+    return rows.empty() ? checkTable(kInputNames[kRelPosW], inputs[kRelPosW], attributes.gridWidth, attributes.headDim)
                         : rows;
 }
 
@@ -242,7 +240,7 @@ std::string checkShapes(Attributes const& attributes, std::vector<Dims> const& i
     std::array<int32_t, 3> const offsets{attributes.queryOffset, attributes.keyOffset, attributes.valueOffset};
     for (size_t index = 0; problem.empty() && index < offsets.size(); ++index)
     {
-        problem = checkTokens(attributes, kNames[index], inputs[index], offsets[index]);
+        problem = checkTokens(attributes, kInputNames[index], inputs[index], offsets[index]);
     }
     if (problem.empty())
     {

@@ -62,6 +62,9 @@ enum Input : int32_t
     kRelPosW,
 };
 
+inline constexpr std::array<char const*, 6> kInputNames{
+    "query", "key", "value", "temperature", "rel_pos_h", "rel_pos_w"};
+
 inline constexpr int32_t kInputsWithoutTables = 4;
 inline constexpr int32_t kInputsWithTables = 6;
 

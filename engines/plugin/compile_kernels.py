@@ -9,11 +9,7 @@ import os
 import re
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterable
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +17,9 @@ from briges.engines.plugin.variants import HEAD_BLOCKS, PTX_VERSIONS, Variant
 from briges.runtime.errors import BuildError
 
 ENTRY = "attention_kernel"
-# The release that kernels.md and the tests are of.
-TRITON = "3.9"
+# What the kernels compile with: 3.7 is what torch 2.13 for CUDA brings, 3.8 the last for Python 3.10. kernels.md is of
+# the last of these; of the others a few kernels spill up to three registers.
+TRITONS = ("3.7", "3.8", "3.9")
 # Behind the declared parameters Triton adds two pointers, global and profile scratch: whoever launches passes nulls.
 HIDDEN_PARAMETERS = 2
 
@@ -65,24 +62,8 @@ class CompiledKernel:
         return len(re.findall(rf"\.param \.\w+ (?:\.ptr [.\w ]+)?{ENTRY}_param_\d+", self.ptx))
 
 
-def compile_all(variants: Iterable[Variant], on_done: Callable[[Variant], None]) -> list[CompiledKernel]:
-    """Compile in child processes, since LLVM ends the process for what it does not like. ``on_done``: told of each.
-
-    Raises BuildError.
-    """
-    compiled = []
-    with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
-        for variant, future in [(variant, pool.submit(compile_kernel, variant)) for variant in variants]:
-            try:
-                compiled.append(future.result())
-            except BrokenProcessPool as error:
-                raise _failed(variant, "its compiler crashed") from error
-            on_done(variant)
-    return compiled
-
-
 def compile_kernel(variant: Variant) -> CompiledKernel:
-    """Compile one kernel; see ``compile_all``. Raises BuildError for one that Triton or ptxas refuses."""
+    """Compile one kernel. LLVM may end the process. Raises BuildError for one that Triton or ptxas refuses."""
     os.environ.pop("TRITON_INTERPRET", None)  # which would have Triton interpret kernels; it asks on import
     import triton
     from triton import knobs
@@ -126,9 +107,9 @@ def compile_kernel(variant: Variant) -> CompiledKernel:
                 options=options,
             )
     except Exception as error:  # Triton's compiler has no common base class for its errors
-        raise _failed(variant, str(error).strip().partition("\n")[0]) from error
+        raise compile_failed(variant, str(error).strip().partition("\n")[0]) from error
     if kernel.metadata.global_scratch_size or kernel.metadata.profile_scratch_size:
-        raise _failed(variant, "it wants scratch memory, and whoever launches it passes none")
+        raise compile_failed(variant, "it wants scratch memory, and whoever launches it passes none")
     ptx = kernel.asm["ptx"]
     registers, spill_bytes = _assemble(variant, ptx, number)
     return CompiledKernel(
@@ -174,7 +155,7 @@ def _assemble(variant: Variant, ptx: str, number: int) -> tuple[int, int]:
             check=False,
         )
     if done.returncode:
-        raise _failed(variant, f"{tool} refuses its PTX: {done.stderr.strip()}")
+        raise compile_failed(variant, f"{tool} refuses its PTX: {done.stderr.strip()}")
     return int(_first(r"Used (\d+) registers", done.stderr)), int(_first(r"(\d+) bytes spill stores", done.stderr))
 
 
@@ -184,10 +165,11 @@ def _first(pattern: str, text: str) -> str:
     return found[1]
 
 
-def _failed(variant: Variant, came: str) -> BuildError:
+def compile_failed(variant: Variant, came: str) -> BuildError:
+    """The error for a kernel that could not be compiled."""
     return BuildError(
         subject=f"attention kernel {variant}",
         came=came,
         expected="PTX that assembles",
-        cure="install the Triton version of constraints.txt; if that is what is here, report this",
+        cure="use --attention native meanwhile, and report this",
     )

@@ -34,6 +34,26 @@ std::string withDot(int32_t capability)
     return std::to_string(capability / 10) + "." + std::to_string(capability % 10);
 }
 
+// Such as "7.5, 8.0 or later": a library may have been built for some GPUs alone.
+std::string servedCapabilities(KernelRequest const& request)
+{
+    bool const portable = find(kPortable, request) != nullptr;
+    std::set<int32_t> served;
+    for (Kernel const& row : kTable)
+    {
+        if (row.serves(request) && (!portable || row.capability <= kPortable))
+        {
+            served.insert(row.capability);
+        }
+    }
+    std::string list;
+    for (int32_t const capability : served)
+    {
+        list += (list.empty() ? "" : ", ") + withDot(capability) + (capability == kPortable ? " or later" : "");
+    }
+    return list.empty() ? "another head_dim, type or grid" : list;
+}
+
 } // namespace
 
 char const* Kernel::ptx() const noexcept
@@ -61,7 +81,7 @@ Kernel const& requireKernel(int32_t capability, KernelRequest const& request)
         throw Refusal("no kernel for compute capability " + withDot(capability) + " with head_dim "
             + std::to_string(request.headDim) + ", " + (request.type == kFp16 ? "fp16" : "bf16") + " and "
             + (request.columns == 0 ? std::string("no grid") : "a grid up to " + std::to_string(request.columns))
-            + "; expected 8.0 or later, or 7.5 with fp16 and grids up to 16. Build with --attention native");
+            + "; expected " + servedCapabilities(request) + ". Build with --attention native");
     }
     return *kernel;
 }

@@ -9,8 +9,9 @@ from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 
-from briges.engines.plugin.compile_kernels import TRITON, CompiledKernel, compile_all
-from briges.engines.plugin.kernel_report import report
+from briges.engines.plugin.compile_kernels import TRITONS, CompiledKernel
+from briges.engines.plugin.compile_pool import compile_all
+from briges.engines.plugin.kernel_files import row_of, write_kernels
 from briges.engines.plugin.record import (
     KERNELS_FILE,
     LIBRARY_FILE,
@@ -18,7 +19,6 @@ from briges.engines.plugin.record import (
     RECORD_FILE,
     REPORT_FILE,
     TABLE_FILE,
-    KernelRow,
     PluginBuild,
     read_plugin,
 )
@@ -32,7 +32,7 @@ from briges.runtime.records import to_json
 from briges.runtime.toolchain import Toolchain, find_toolchain
 
 _HERE = Path(__file__).parent
-_KERNEL_SOURCES = ("attention_kernel.py", "compile_kernels.py", "variants.py")
+_KERNEL_SOURCES = ("attention_kernel.py", "compile_kernels.py", "kernel_files.py", "kernel_report.py", "variants.py")
 _FLAGS = (
     "-std=c++17",
     "-O2",
@@ -50,9 +50,7 @@ _FLAGS = (
     # The C++ library comes along, so that one binary loads on older systems and beside any other.
     "-static-libstdc++",
     "-static-libgcc",
-    f"-Wl,--version-script={_HERE / 'exports.map'}",
 )
-_HALF_TYPES = ("fp16", "bf16")
 
 
 def ready_plugin(
@@ -82,7 +80,7 @@ def ready_plugin(
         else:
             kernels = _compile(capabilities, watcher)
             write_kernels(kernels, work)
-            rows, triton = tuple(_row(kernel) for kernel in kernels), metadata.version("triton")
+            rows, triton = tuple(map(row_of, kernels)), metadata.version("triton")
         watcher.step("compiling the plugin library")
         compile_library(toolchain, work)
         build = PluginBuild(
@@ -126,71 +124,46 @@ def _compile(capabilities: tuple[str, ...], watcher: Watcher) -> list[CompiledKe
 
 
 def _require_triton() -> None:
-    """The kernels' figures, spills above all, are those of one release."""
+    """Of a release that the kernels were compiled with and looked at."""
     try:
         found = metadata.version("triton")
     except metadata.PackageNotFoundError:
         found = ""
-    if not found.startswith(f"{TRITON}."):
+    if ".".join(found.split(".")[:2]) not in TRITONS:
         raise MissingExtraError(
             subject="the plugin's kernels",
             came=f"Triton {found} is installed" if found else "Triton, which compiles them, is not installed",
-            expected=f"Triton {TRITON}, or a folder build/plugin that was made elsewhere",
+            expected=f"Triton {' or '.join(TRITONS)}, or a folder build/plugin that was made elsewhere",
             cure="pip install 'briges-trt[plugin]', or copy build/plugin from a machine that has it",
         )
-
-
-def _row(kernel: CompiledKernel) -> KernelRow:
-    variant = kernel.variant
-    return KernelRow(variant.compute_capability, variant.head_dim, variant.half_type, variant.columns)
-
-
-def write_kernels(kernels: Iterable[CompiledKernel], work: Path) -> None:
-    """``kernels.bin``: PTX texts, each with a zero behind it; ``kernels.inc``: the rows of kernels.cpp's table."""
-    image, rows = bytearray(), []
-    for kernel in kernels:
-        variant = kernel.variant
-        capability = variant.compute_capability.replace(".", "")
-        numbers = [
-            capability,
-            variant.head_dim,
-            _HALF_TYPES.index(variant.half_type),
-            variant.columns,
-            variant.tile.queries,
-            kernel.threads,
-            kernel.shared_bytes,
-            len(image),
-        ]
-        rows.append("{" + ", ".join(map(str, numbers)) + "},\n")
-        image += kernel.ptx.encode("ascii") + b"\0"
-    (work / KERNELS_FILE).write_bytes(image)
-    write_text(work / TABLE_FILE, "".join(rows))
-    write_text(work / REPORT_FILE, report(kernels))
 
 
 def compile_library(toolchain: Toolchain, work: Path) -> None:
     """Compile and link the library in the folder ``work``, where its kernels are. Raises BuildError."""
     command = [
-        toolchain.compiler,
+        *toolchain.compiler,
         *_FLAGS,
-        f"-I{work}",
-        f"-Wa,-I{work}",  # where the assembler finds the kernels to embed
+        "-Xlinker",
+        f"--version-script={_HERE / 'exports.map'}",
+        "-I.",
+        "-Wa,-I.",  # where the assembler finds the kernels to embed; a path of its own must have no comma
         "-isystem",
         str(toolchain.tensorrt),
         "-isystem",
         str(toolchain.cuda),
         *(str(path) for path in _cpp_sources() if path.suffix in (".cpp", ".S")),
         "-o",
-        str(work / LIBRARY_FILE),
+        LIBRARY_FILE,
         "-ldl",
     ]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=work, capture_output=True, text=True, check=False)
     if done.returncode:
         raise BuildError(
             subject="plugin library",
-            came=f"{toolchain.compiler} refuses it:\n    " + "\n    ".join(done.stderr.strip().splitlines()[:10]),
+            came=f"{' '.join(toolchain.compiler)} refuses it:\n    "
+            + "\n    ".join(done.stderr.strip().splitlines()[:10]),
             expected=f"C++17 and the headers of TensorRT {toolchain.tensorrt_version} in {toolchain.tensorrt}",
-            cure="set CXX, TENSORRT_INCLUDE or CUDA_INCLUDE to others; if these are complete, report this",
+            cure="set CXX, TENSORRT_INCLUDE or CUDA_INCLUDE to others, or use --attention native",
         )
 
 

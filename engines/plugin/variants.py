@@ -20,9 +20,9 @@ RELATIVE_HEAD_DIMS = (64, 80)
 COLUMNS = (0, 16, 64)
 
 
-def columns_of(grid_height: int, grid_width: int) -> int:
-    """The entry of COLUMNS that serves a grid: the least that is not below its longer side."""
-    return next(columns for columns in COLUMNS if columns >= max(grid_height, grid_width))
+def columns_of(grid_height: int, grid_width: int) -> int | None:
+    """The entry of COLUMNS that serves a grid: the least that is not below its longer side; None if none does."""
+    return next((columns for columns in COLUMNS if columns >= max(grid_height, grid_width)), None)
 
 
 @dataclass(frozen=True)
@@ -44,9 +44,13 @@ class Variant:
     half_type: HalfType
     columns: int
 
+    def __str__(self) -> str:
+        grids = f", grids up to {self.columns}" if self.columns else ""
+        return f"for compute capability {self.compute_capability}, head_dim {self.head_dim}, {self.half_type}{grids}"
+
     @property
     def tile(self) -> Tile:
-        """Chosen for no spilled register (the table in README.md); none has been timed on a GPU."""
+        """Chosen for no spilled register (kernels.md); none has been timed on a GPU."""
         if self.compute_capability == "7.5":  # no matrix instructions from Triton there: small tiles, few registers
             return Tile(32, 32, 8, 1)
         if self.columns == 0:

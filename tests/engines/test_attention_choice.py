@@ -85,6 +85,7 @@ def test_a_float32_model_is_native_and_told_why(choose):
     ("of_graph", "spec", "came"),
     [
         ({"head_dim": 40}, RTX, "no kernel for heads of 40 channels"),
+        ({"side": 65}, RTX, "no kernel for grids of 65x65"),
         ({"side": 64}, EngineSpec("tensorrt-rtx", compute_capabilities=("8.6", "7.5")), "grids of 64x64"),
         ({"kind": BFLOAT}, EngineSpec("tensorrt-rtx", compute_capabilities=("7.5",)), "no bf16 kernel for compute"),
         ({"head_dim": 48, "side": 16}, RTX, "head_dim 48 and grids of 16x16"),

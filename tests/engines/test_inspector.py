@@ -20,6 +20,7 @@ OTHERS = [
 def test_layers_of_the_plugin_are_counted_and_no_others():
     assert plugin_layers_in(json.dumps({"Layers": [OURS, *OTHERS, UNNAMED, OURS], "I/O Tensors": []})) == 3
     assert plugin_layers_in(json.dumps({"Layers": OTHERS})) == 0
+    assert plugin_layers_in(json.dumps({"Layers": OTHERS[1:]})) is None
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"Layers": ["gates.0", "gates.1"]}', '{"Layers": 3}'])

@@ -16,8 +16,9 @@ from support.in_process import run_briges
 from support.manifests import edit_json
 from support.stub_bundle import write_stub_model
 
-from briges.engines.attention_choice import Choice
+from briges.engines.attention_choice import Choice, Library
 from briges.engines.build import build_bundle
+from briges.engines.plugin.record import LIBRARY_FILE, read_plugin
 from briges.engines.request import BuildRequest, check_request, request_key
 from briges.engines.spec import EngineSpec
 from briges.runtime.errors import BundleError, GateError, UsageError
@@ -124,6 +125,20 @@ def test_what_is_done_with_the_engine_makes_another_request(model):
     keys = {key_of(model, dataclasses.replace(RTX, **change)) for change in ({}, {"split": True})}
     keys |= {key_of(model, dataclasses.replace(RTX, repair=dtype)) for dtype in ("fp32", "bf16")}
     assert len(keys) == 4
+
+
+def test_another_attention_or_another_library_makes_another_request(model, plugin_folder):
+    build = read_plugin(plugin_folder)
+    other = dataclasses.replace(build, files=build.files | {LIBRARY_FILE: "0" * 64})
+    choices = [
+        NATIVE,
+        Choice("plain"),
+        Choice("native", fell_back="no compiler"),
+        *(Choice("plugin", Library(plugin_folder / LIBRARY_FILE, item)) for item in (build, other)),
+    ]
+    assert len({key_of(model, RTX, choice) for choice in choices}) == len(choices)
+    same = Choice("plugin", Library(plugin_folder.parent / "elsewhere", build))
+    assert key_of(model, RTX, same) == key_of(model, RTX, choices[3])
 
 
 def test_what_changes_nothing_in_the_bundle_makes_no_other_request(model, tmp_path):

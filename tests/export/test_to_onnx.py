@@ -124,9 +124,18 @@ def test_the_files_are_valid_onnx(request, name):
 
 
 def test_the_graph_uses_opset_18_and_the_attention_operator(graph):
-    assert [(entry.domain, entry.version) for entry in graph.opset_import] == [("", 18), ("briges", 1)]
+    standard, *ours = [(entry.domain, entry.version) for entry in graph.opset_import]
+    assert standard == ("", 18)
     assert {node.domain for node in graph.graph.node if node.op_type != PLUGIN_NAME} == {""}
-    assert {(function.domain, function.name) for function in graph.functions} == {("briges", PLUGIN_NAME)}
+    domains = {node.domain for node in graph.graph.node if node.op_type == PLUGIN_NAME}
+    assert domains == {domain for domain, version in ours if version == 1}
+    assert {(function.domain, function.name) for function in graph.functions} == {(d, PLUGIN_NAME) for d in domains}
+    assert all(domain.startswith("briges.") for domain in domains)
+
+
+def test_no_newer_onnx_than_that_of_jetpack_6_is_needed_to_read_the_graph(graph):
+    assert graph.ir_version <= 10
+    assert not any(item.overload for item in (*graph.graph.node, *graph.functions))
 
 
 def test_the_graph_of_another_attention_uses_opset_18_and_nothing_else(native_typed_tiny, plain_typed_tiny):

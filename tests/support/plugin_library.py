@@ -10,7 +10,8 @@ from functools import cache
 from pathlib import Path
 
 from briges.engines.plugin.compile_kernels import compile_kernel
-from briges.engines.plugin.library import compile_library, write_kernels
+from briges.engines.plugin.kernel_files import write_kernels
+from briges.engines.plugin.library import compile_library
 from briges.engines.plugin.record import LIBRARY_FILE
 from briges.engines.plugin.variants import Variant
 from briges.runtime.toolchain import find_toolchain
@@ -73,7 +74,7 @@ def _folder(name: str) -> Path:
 def _compile(output: Path, sources: list[Path], *flags: str) -> None:
     tools = find_toolchain()
     headers = ("-isystem", tools.tensorrt, "-isystem", tools.cuda)
-    command = [tools.compiler, "-std=c++17", "-O2", *_WARNINGS, *flags, *headers, *sources, "-o", output, "-ldl"]
+    command = [*tools.compiler, "-std=c++17", "-O2", *_WARNINGS, *flags, *headers, *sources, "-o", output, "-ldl"]
     subprocess.run(command, check=True)
 
 

@@ -83,6 +83,26 @@ def test_nan_in_gives_nan_out(poisoned):
     assert torch.isfinite(output[0, :, :48]).all()  # head 0 has seen none of it
 
 
+@pytest.mark.filterwarnings("ignore:All-NaN slice:RuntimeWarning", "ignore:invalid value:RuntimeWarning")
+@pytest.mark.parametrize("poisoned", ["temperature", "rows", "columns"])
+def test_nan_in_the_temperature_or_a_table_gives_nan_everywhere(poisoned):
+    case = draw_relative(64, (14, 14))
+    assert case.tables is not None
+    if poisoned == "temperature":
+        case = dataclasses.replace(case, temperature=torch.nan)
+    else:
+        rows, columns = (table.clone() for table in case.tables)
+        (rows if poisoned == "rows" else columns)[13] = torch.nan  # of distance 0, which every query has
+        case = dataclasses.replace(case, tables=(rows, columns))
+    assert torch.isnan(interpret(case, columns=16)).all()
+
+
+@pytest.mark.parametrize("grid", [(14, 14), (9, 13)])
+def test_the_tiles_of_turing_take_two_rows_of_a_window_at_a_time(grid):
+    check(draw_relative(64, grid, heads=2), queries=32, keys=32, columns=16)
+    check(draw(48, 70, 50), queries=32, keys=32)
+
+
 @settings(max_examples=25, deadline=None)
 @given(
     head_dim=st.sampled_from(sorted(HEAD_BLOCKS)),

@@ -163,7 +163,7 @@ def test_nodes_of_other_attributes_have_functions_of_their_own():
     model.graph.output[0].name = "second"
     model.graph.value_info.append(helper.make_tensor_value_info("output", TensorProto.FLOAT, [2, 41, WIDTH]))
     define(model)
-    assert len({function.overload for function in model.functions}) == 2
+    assert len({function.domain for function in model.functions}) == 2
     first = formula(PACKED, arrays)
     expected = attention(first, first, first, 4, 1.7)
     assert error(run(model, arrays), expected) < 1e-6

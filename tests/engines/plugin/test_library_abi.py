@@ -95,9 +95,27 @@ def test_timing_entries_differ_where_attributes_do(drive):
     assert len({line for line in lines if line.startswith("timing ")}) == 2
 
 
+@pytest.mark.parametrize(
+    ("types", "message"),
+    [
+        ("fp32,fp32,fp32,fp32", f"query is float32; expected float16 or bfloat16. {NATIVE}"),
+        ("fp16,bf16,fp16,fp32", f"key is bfloat16; expected float16, as query is. {EXPORT}"),
+        ("bf16,bf16,fp32,fp32", f"value is float32; expected bfloat16, as query is. {EXPORT}"),
+        ("fp16,fp16,fp16,fp16", f"temperature is float16; expected float32. {EXPORT}"),
+        ("fp16,fp16,fp16,fp32,fp32,fp16", f"rel_pos_h is float32; expected float16, as query is. {EXPORT}"),
+        ("fp16,fp16,fp16,fp32,fp16,bf16", f"rel_pos_w is bfloat16; expected float16, as query is. {EXPORT}"),
+    ],
+)
+def test_a_wrong_type_is_refused_in_one_message(drive, types, message):
+    lines = drive(f"create {GRID}", f"types {types}")
+    assert errors(lines) == [message]
+    assert lines[-1].startswith("types 1 "), "a failure, in TensorRT's convention"
+
+
 @pytest.mark.parametrize(("half_type", "number"), [("fp16", 1), ("bf16", 7)])
 def test_tensors_are_linear_and_of_the_type_of_the_query_but_for_the_temperature(drive, half_type, number):
-    lines = drive(f"create {GRID}", f"formats {half_type} 6", f"types {half_type}")
+    types = ",".join([half_type] * 3 + ["fp32"] + [half_type] * 2)
+    lines = drive(f"create {GRID}", f"formats {half_type} 6", f"types {types}")
     half, query, temperature = f" {number}/0", " 1/0 7/0", " 0/0"
     asked = [query, half, half, temperature, half, half, half]
     assert lines[1:] == [*(f"formats {pos}:{of}" for pos, of in enumerate(asked)), f"types 0 {number}"]

@@ -18,7 +18,15 @@ NATIVE = "Build with --attention native"
 EXPORT = "Export the model again with `briges export`"
 
 
-def node_model(path: Path, *, head_dim: int, channels: int, relative: bool = False) -> Path:
+def node_model(
+    path: Path,
+    *,
+    head_dim: int,
+    channels: int,
+    relative: bool = False,
+    tokens: int = TensorProto.FLOAT16,
+    temperature: int = TensorProto.FLOAT,
+) -> Path:
     """One attention node over a packed tensor of 15 tokens, with every attribute, as the exporter writes it."""
     grid = (3, 5) if relative else (0, 0)
     values = (2, head_dim, 0, 2 * head_dim, 4 * head_dim, *grid)
@@ -32,14 +40,14 @@ def node_model(path: Path, *, head_dim: int, channels: int, relative: bool = Fal
         plugin_version=contracts.PLUGIN_VERSION,
         **dict(zip(AttentionLayout.__dataclass_fields__, values, strict=True)),
     )
-    half, single = TensorProto.FLOAT16, TensorProto.FLOAT
-    tensors = [("qkv", half, [1, 15, channels]), ("temperature", single, [1])]
+    half = TensorProto.FLOAT16
+    tensors = [("qkv", tokens, [1, 15, channels]), ("temperature", temperature, [1])]
     tensors += [("rows", half, [5, head_dim]), ("columns", half, [9, head_dim])] if relative else []
     graph = helper.make_graph(
         [node],
         "one",
         [helper.make_tensor_value_info(*tensor) for tensor in tensors],
-        [helper.make_tensor_value_info("out", half, [1, 15, 2 * head_dim])],
+        [helper.make_tensor_value_info("out", tokens, [1, 15, 2 * head_dim])],
     )
     opsets = [helper.make_opsetid("", 18), helper.make_opsetid(contracts.PLUGIN_NAMESPACE, 1)]
     onnx.save(helper.make_model(graph, opset_imports=opsets), path)
@@ -110,3 +118,20 @@ def test_tensorrt_rtx_puts_the_reason_of_a_refusal_into_its_log(library, tmp_pat
     assert done.returncode == 3
     assert done.stdout.splitlines().count(f"ERROR TemperatureScaledAttention: {message}") == 1
     assert "TemperatureScaledAttention" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("types", "message"),
+    [
+        ({"tokens": TensorProto.FLOAT}, f"query is float32; expected float16 or bfloat16. {NATIVE}"),
+        (
+            {"tokens": TensorProto.BFLOAT16, "relative": True},
+            f"rel_pos_h is float16; expected bfloat16, as query is. {EXPORT}",
+        ),
+        ({"temperature": TensorProto.FLOAT16}, f"temperature is float16; expected float32. {EXPORT}"),
+    ],
+)
+def test_tensorrt_rtx_puts_a_wrong_type_into_its_log(library, tmp_path, types, message):
+    done = build_with_rtx(library, node_model(tmp_path / "one.onnx", head_dim=64, channels=384, **types), tmp_path)
+    assert done.returncode == 3
+    assert done.stdout.splitlines().count(f"ERROR TemperatureScaledAttention: {message}") >= 1

@@ -142,7 +142,7 @@ void describe(IPluginV3* plugin)
 } // namespace
 
 // contract LIBRARY STEP...: "create FIELDS", "shape SHAPES", "configure BOUNDS TYPE", "change SHAPES TYPE",
-// "formats TYPE COUNT", "types TYPE", "clone", "reload" (serialize, and create from that), "describe", "names".
+// "formats TYPE COUNT", "types TYPE,TYPE,...", "clone", "reload" (serialize, and create from that), "describe", "names".
 int main(int count, char** words)
 {
     Library library(words[1]);
@@ -193,9 +193,14 @@ int main(int count, char** words)
         }
         else if (step[0] == "types")
         {
-            std::vector<DataType> const types(4, toType(step[1]));
+            std::vector<DataType> types;
+            for (std::string const& word : split(step[1], ','))
+            {
+                types.push_back(toType(word));
+            }
             DataType output{};
-            int32_t const code = build->getOutputDataTypes(&output, 1, types.data(), 4);
+            int32_t const count = static_cast<int32_t>(types.size());
+            int32_t const code = build->getOutputDataTypes(&output, 1, types.data(), count);
             std::printf("types %d %d\n", code, static_cast<int>(output));
         }
         else if (step[0] == "clone")
