@@ -1,8 +1,7 @@
 """The attention kernel on a GPU: its errors first, then the PTX that the plugin carries, then its speed against rivals.
 
-    python -m briges.benchmarks.attention_kernels [--json OUT.jsonl] [--quick]
-
-Needs PyTorch and Triton, and cuda-python for the PTX. Exit 1, and nothing timed, if one output is wrong.
+`python -m briges.benchmarks.attention_kernels --help`. Needs PyTorch and Triton, and cuda-python for the PTX. Exit 1,
+and nothing timed, if one output is wrong.
 """
 
 from __future__ import annotations
@@ -123,9 +122,8 @@ def check_ptx(driver: Any, capability: str, generator: torch.Generator) -> Itera
 def find_variant(case: Case, capability: str, half_type: HalfType = "fp16") -> Variant | None:
     """The plugin's kernel for a case, of 8.0 on a GPU that has none of its own; None where it has no such kernel."""
     known = capability if capability in PTX_VERSIONS else "8.0"
-    columns = columns_of(*case.grid)
-    fitting = (v for v in all_variants((known,)) if (v.head_dim, v.half_type) == (case.head_dim, half_type))
-    return next((variant for variant in fitting if variant.columns == columns), None)
+    wanted = (case.head_dim, half_type, columns_of(*case.grid))
+    return next((v for v in all_variants((known,)) if (v.head_dim, v.half_type, v.columns) == wanted), None)
 
 
 def time_case(case: Case, images: int, variant: Variant, rounds: int, generator: torch.Generator) -> list[Row]:
@@ -260,8 +258,8 @@ def _open_new(path: Path) -> TextIO:
     try:
         return path.open("x", encoding="utf-8")
     except OSError as error:
-        came = error.strerror or str(error)
-        raise OutputError(subject=f"--json {path}", came=came, expected="a new file", cure="name another") from error
+        reason, expected = error.strerror or str(error), "a new file"
+        raise OutputError(subject=f"--json {path}", came=reason, expected=expected, cure="name another") from error
 
 
 def _poisoned(inputs: Inputs) -> Tensor:
@@ -281,7 +279,7 @@ def _launch_ptx(driver: Any, kernel: CompiledKernel, inputs: Inputs, output: Ten
         return answer[0] if answer else None
 
     values = pack_arguments(kernel_arguments(inputs, output))
-    assert len(values) == kernel.parameters, f"{len(values)} values for {kernel.parameters} parameters"
+    assert len(values) == kernel.parameters
     pointers = (ctypes.c_void_p * len(values))(*map(ctypes.addressof, values))
     image = ctypes.create_string_buffer(kernel.ptx.encode())  # ends in the zero that the driver looks for
     module = ask("cuModuleLoadData", ctypes.addressof(image))

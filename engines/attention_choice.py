@@ -23,6 +23,8 @@ from briges.runtime.sidecar import Lowering, ModelSpec
 from briges.runtime.versions import parse_version
 
 _FIRST_RTX_WITH_PLUGINS = (1, 7)
+# Triton has no matrix instructions for it: the kernels are right there, and slow.
+_TURING = "7.5"
 
 Asked = Literal["auto", "plugin", "native", "plain"]
 
@@ -75,22 +77,9 @@ def choose_attention(
     Raises UsageError for what the model or the flavour does not allow; with "plugin", MissingExtraError where its
     library cannot be built here, BuildError where it has no kernel for what was asked for.
     """
+    _check_asked(asked, model, spec)
     exported = model.attention.lowering
-    if spec.embed_plugin and (exported != "plugin" or asked in ("native", "plain")):
-        raise UsageError(
-            subject="--embed-plugin",
-            came=f"for {exported if exported != 'plugin' else asked} attention",
-            expected="engines that need the plugin",
-            cure="leave it out, or use --attention plugin",
-        )
     if exported != "plugin":
-        if asked not in ("auto", exported):
-            raise UsageError(
-                subject=f"--attention {asked}",
-                came=f"for a model exported with --attention {exported}",
-                expected=f"{exported}, which is written into its graph",
-                cure=f"export it with --attention plugin, the default, or {asked}",
-            )
         return Choice(exported)
     if asked in ("native", "plain"):
         return Choice(asked)
@@ -103,6 +92,8 @@ def choose_attention(
                 cure="leave it out: ONNX Runtime runs the operator's definition; or use a TensorRT flavour",
             )
         return Choice("plain")
+    if asked == "auto" and not spec.embed_plugin and _TURING in _targets(spec):
+        return Choice("native", fell_back=f"compute capability {_TURING} has no matrix instructions for its kernels")
     found = [attention for graph in graphs.values() for attention in attention_nodes(graph)]
     try:
         return Choice("plugin", _library(found, spec, plugin_folder, watcher))
@@ -110,6 +101,31 @@ def choose_attention(
         if asked == "plugin" or spec.embed_plugin:
             raise
         return Choice("native", fell_back=f"{error.subject}: {error.came}")
+
+
+def _check_asked(asked: Asked, model: ModelSpec, spec: EngineSpec) -> None:
+    exported, scope = model.attention.lowering, model.attention.scope
+    if spec.embed_plugin and (exported != "plugin" or asked in ("native", "plain")):
+        raise UsageError(
+            subject="--embed-plugin",
+            came=f"for {exported if exported != 'plugin' else asked} attention",
+            expected="engines that need the plugin",
+            cure="leave it out, or use --attention plugin",
+        )
+    if exported != "plugin" and asked not in ("auto", exported):
+        raise UsageError(
+            subject=f"--attention {asked}",
+            came=f"for a model exported with --attention {exported}",
+            expected=f"{exported}, which is written into its graph",
+            cure="export it with --attention plugin, the default, which can be built in every form",
+        )
+    if asked == "plain" and scope in ("gates", "semantic"):
+        raise UsageError(
+            subject="--attention plain",
+            came=f"for a model exported with --plugin-scope {scope}",
+            expected="a model whose attentions are all still open: the others are written natively",
+            cure="export it with --plugin-scope all, the default, or with --attention plain",
+        )
 
 
 class _NotServedError(BuildError):

@@ -79,7 +79,7 @@ def compare(model_folder: Path, out: Path, request: BuildRequest, watcher: Watch
         except (MissingExtraError, BuildError) as error:
             if lowering != "plugin":
                 raise
-            rows.append(Row(lowering, bundle, problem=f"{error.subject}: {error.came}"))
+            rows.append(Row(lowering, bundle, problem=f"{error.subject}: {error.came}; {error.cure}"))
             continue
         not_timed = why_not(manifest)
         latency_ms = _latency_ms(bundle, manifest, watcher) if not_timed is None else None
@@ -93,7 +93,7 @@ def compare(model_folder: Path, out: Path, request: BuildRequest, watcher: Watch
 
 def recommend(rows: list[Row]) -> tuple[Row, str]:
     """The row to take: the fastest, or of those as fast the one of least memory; by memory alone if none was timed."""
-    built = [row for row in rows if row.problem is None]
+    built = [row for row in reversed(rows) if row.problem is None]  # of equals the plugin, and plain last
     timed = [row.latency_ms for row in built if row.latency_ms is not None]
     if len(timed) == len(built):
         fast = [row for row in built if row.latency_ms is not None and row.latency_ms <= min(timed) * _SAME_LATENCY]

@@ -41,7 +41,7 @@ def plugin(out: Path | None, capabilities: tuple[str, ...]) -> None:
     folder = out or DEFAULT_FOLDER
     with detailed_progress() as (on_step, on_detail):
         watcher = Watcher(on_step, lambda phase, done, total: on_detail(f"{phase} {done}/{total}"))
-        built = ready_plugin(folder, watcher, capabilities or tuple(PTX_VERSIONS))
+        built = ready_plugin(folder, watcher, tuple(dict.fromkeys(capabilities)) or tuple(PTX_VERSIONS))
     library = folder / LIBRARY_FILE
     click.echo(
         f"{library}: {library.stat().st_size / 1e6:.1f} MB, {len(built.kernels)} kernels by Triton {built.triton}"

@@ -8,7 +8,6 @@ import platform
 import re
 import shlex
 import shutil
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,14 +44,11 @@ def find_toolchain() -> Toolchain:
     Raises MissingExtraError for the first thing that is not here.
     """
     compiler = _compiler()
-    tensorrt = _find("TENSORRT_INCLUDE", _TENSORRT_FOLDERS, "kernel_lens", "include/tensorrt", _TENSORRT_NEEDS)
-    if tensorrt is None:
-        raise _missing(
-            "TensorRT's headers",
-            "no NvInfer.h in the usual places",
-            "install the TensorRT SDK's development files (libnvinfer-dev on JetPack), set TENSORRT_INCLUDE, or "
-            "pip install 'briges-trt[plugin]'",
-        )
+    tensorrt = _find(
+        "TensorRT's headers",
+        _Place("TENSORRT_INCLUDE", _TENSORRT_FOLDERS, "kernel_lens", "include/tensorrt", _TENSORRT_NEEDS),
+        "the TensorRT SDK's development files (libnvinfer-dev on JetPack)",
+    )
     version = _version(tensorrt)
     if int(version.partition(".")[0]) < _OLDEST_MAJOR:
         raise _missing(
@@ -60,18 +56,21 @@ def find_toolchain() -> Toolchain:
             f"{tensorrt} holds those of {version}",
             "use TensorRT 10.0 or later (JetPack 6.1 or later)",
         )
-    cuda = _find("CUDA_INCLUDE", _CUDA_FOLDERS, "triton", "backends/nvidia/include", _CUDA_NEEDS)
-    if cuda is None:
-        raise _missing(
-            "CUDA's headers",
-            "no cuda.h with cuda_runtime_api.h in the usual places",
-            "install the CUDA toolkit's headers, set CUDA_INCLUDE, or pip install 'briges-trt[plugin]'",
-        )
+    cuda = _find(
+        "CUDA's headers",
+        _Place("CUDA_INCLUDE", _CUDA_FOLDERS, "triton", "backends/nvidia/include", _CUDA_NEEDS),
+        "the CUDA toolkit's headers",
+    )
     return Toolchain(compiler, tensorrt, cuda, version)
 
 
 def _compiler() -> tuple[str, ...]:
-    named = shlex.split(os.environ.get("CXX", ""))  # such as "ccache g++"
+    try:
+        named = shlex.split(os.environ.get("CXX", ""))  # such as "ccache g++"
+    except ValueError as error:
+        raise _missing(
+            "a C++17 compiler", f"CXX={os.environ['CXX']} cannot be read: {error}", "set CXX to a command, such as g++"
+        ) from error
     for words in [named] if named else [[name] for name in ("g++", "c++", "clang++")]:
         if found := shutil.which(words[0]):
             return (found, *words[1:])
@@ -82,14 +81,31 @@ def _compiler() -> tuple[str, ...]:
     )
 
 
-def _find(variable: str, folders: Iterable[str], package: str, below: str, needed: tuple[str, ...]) -> Path | None:
-    if named := os.environ.get(variable):
-        candidates = [Path(named)]
+@dataclass(frozen=True)
+class _Place:
+    """Where headers may lie: the folder a variable names, or else usual ones, or one below a Python package."""
+
+    variable: str
+    folders: tuple[str, ...]
+    package: str
+    below: str
+    needed: tuple[str, ...]
+
+
+def _find(subject: str, place: _Place, sdk: str) -> Path:
+    if named := os.environ.get(place.variable):
+        candidates, came = [Path(named)], f"{place.variable}={named} has no {' with '.join(place.needed)}"
+        cure = f"set {place.variable} to a folder that has them, or to nothing"
     else:
-        found = importlib.util.find_spec(package)  # does not import it
+        found = importlib.util.find_spec(place.package)  # does not import it
         locations = found.submodule_search_locations if found else None
-        candidates = [*map(Path, folders), *(Path(location) / below for location in locations or ())]
-    return next((folder for folder in candidates if all((folder / name).is_file() for name in needed)), None)
+        candidates = [*map(Path, place.folders), *(Path(location) / place.below for location in locations or ())]
+        came = f"no {' with '.join(place.needed)} in the usual places"
+        cure = f"install {sdk}, set {place.variable}, or pip install 'briges-trt[plugin]'"
+    for folder in candidates:
+        if all((folder / name).is_file() for name in place.needed):
+            return folder
+    raise _missing(subject, came, cure)
 
 
 def _version(folder: Path) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import subprocess
@@ -28,8 +29,10 @@ def compile_all(variants: Sequence[Variant], on_done: Callable[[Variant], None])
     count = min(os.cpu_count() or 1, len(variants))
     batches = [variants[index::count] for index in range(count)]
     with contextlib.ExitStack() as stack:
+        # Killed children clean up nothing: all their temporary files are in one folder of ours.
+        scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="briges-"))
         # Started from this thread: a child ends with the thread that started it.
-        children = [stack.enter_context(_running(batch)) for batch in batches]
+        children = [stack.enter_context(_running(batch, scratch)) for batch in batches]
         with ThreadPoolExecutor(count) as pool:
             try:
                 waiting = [pool.submit(_results, *item, on_done) for item in zip(children, batches, strict=True)]
@@ -44,9 +47,10 @@ Child = tuple["subprocess.Popen[str]", IO[str]]
 
 
 @contextlib.contextmanager
-def _running(batch: Sequence[Variant]) -> Iterator[Child]:
+def _running(batch: Sequence[Variant], scratch: str) -> Iterator[Child]:
     """A child in a session of its own, so that Ctrl-C reaches only us, and what it writes on standard error."""
     environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
+    environment["TMPDIR"] = scratch
     environment["PYTHONSAFEPATH"] = "1"  # Python 3.11: a file triton.py in the user's folder is not the module
     request = json.dumps([asdict(variant) for variant in batch])
     with (
@@ -80,8 +84,18 @@ def _results(child: Child, batch: Sequence[Variant], on_done: Callable[[Variant]
     if len(found) < len(batch):
         log.seek(0)
         said = [line.strip() for line in log if line.strip()]
-        raise compile_failed(batch[len(found)], said[-1] if said else f"its compiler ended with exit code {code}")
+        came = said[-1] if said else f"its compiler ended with exit code {code}"
+        raise _out_of_space() if os.strerror(errno.ENOSPC) in came else compile_failed(batch[len(found)], came)
     return found
+
+
+def _out_of_space() -> BuildError:
+    return BuildError(
+        subject="attention kernels",
+        came="the disk of the temporary files is full",
+        expected="a few megabytes free",
+        cure="free some space, or set TMPDIR",
+    )
 
 
 def _main(parent_pid: str, request: str) -> None:

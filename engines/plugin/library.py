@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import shutil
 import subprocess
@@ -11,7 +12,7 @@ from pathlib import Path
 
 from briges.engines.plugin.compile_kernels import TRITONS, CompiledKernel
 from briges.engines.plugin.compile_pool import compile_all
-from briges.engines.plugin.kernel_files import row_of, write_kernels
+from briges.engines.plugin.kernel_files import row_of, write_kernels, write_stand_in
 from briges.engines.plugin.record import (
     KERNELS_FILE,
     LIBRARY_FILE,
@@ -78,6 +79,9 @@ def ready_plugin(
                 shutil.copyfile(folder / name, work / name)
             rows, triton = old.kernels, old.triton
         else:
+            watcher.step("trying the compiler")  # seconds now, instead of a minute's kernels in vain
+            write_stand_in(work)
+            compile_library(toolchain, work)
             kernels = _compile(capabilities, watcher)
             write_kernels(kernels, work)
             rows, triton = tuple(map(row_of, kernels)), metadata.version("triton")
@@ -101,6 +105,10 @@ def ready_plugin(
 def _existing(folder: Path) -> PluginBuild | None:
     try:
         return read_plugin(folder)
+    except BundleError:
+        pass
+    try:  # the kernels alone, which take a minute where the library takes seconds
+        return dataclasses.replace(read_plugin(folder, (KERNELS_FILE, TABLE_FILE, REPORT_FILE)), sources="")
     except BundleError:
         return None
 
@@ -157,11 +165,11 @@ def compile_library(toolchain: Toolchain, work: Path) -> None:
         "-ldl",
     ]
     done = subprocess.run(command, cwd=work, capture_output=True, text=True, check=False)
-    if done.returncode:
+    if done.returncode or not (work / LIBRARY_FILE).is_file():
+        said = done.stderr.strip().splitlines()[:10] or [f"it says nothing and ends with exit code {done.returncode}"]
         raise BuildError(
             subject="plugin library",
-            came=f"{' '.join(toolchain.compiler)} refuses it:\n    "
-            + "\n    ".join(done.stderr.strip().splitlines()[:10]),
+            came=f"{' '.join(toolchain.compiler)} does not make it:\n    " + "\n    ".join(said),
             expected=f"C++17 and the headers of TensorRT {toolchain.tensorrt_version} in {toolchain.tensorrt}",
             cure="set CXX, TENSORRT_INCLUDE or CUDA_INCLUDE to others, or use --attention native",
         )

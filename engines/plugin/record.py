@@ -70,10 +70,13 @@ class PluginBuild:
         return frozenset({compute_capability, "8.0"} if portable else {compute_capability})
 
 
-def read_plugin(folder: Path) -> PluginBuild:
-    """Read and verify what ``briges plugin`` wrote. Raises BundleError."""
+_FILES = (LIBRARY_FILE, KERNELS_FILE, TABLE_FILE, REPORT_FILE)
+
+
+def read_plugin(folder: Path, files: tuple[str, ...] = _FILES) -> PluginBuild:
+    """Read what ``briges plugin`` wrote, and verify ``files`` of it. Raises BundleError."""
     build = read_record(folder / RECORD_FILE, PluginBuild, PLUGIN_SCHEMA, "plugin folder", REMAKE)
-    missing = {LIBRARY_FILE, KERNELS_FILE, TABLE_FILE, REPORT_FILE} - build.files.keys()
+    missing = set(files) - build.files.keys()
     if missing:
         raise BundleError(
             subject=f"plugin folder {folder}",
@@ -81,5 +84,5 @@ def read_plugin(folder: Path) -> PluginBuild:
             expected="the library and its kernels",
             cure=REMAKE,
         )
-    check_files(folder, build.files.items(), "plugin folder", REMAKE)
+    check_files(folder, ((name, build.files[name]) for name in files), "plugin folder", REMAKE)
     return build

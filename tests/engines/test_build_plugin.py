@@ -217,12 +217,12 @@ def test_compare_builds_all_three_and_recommends_by_memory_where_nothing_can_be_
 def test_compare_tells_why_there_is_no_plugin(typed_tiny, tmp_path, request_of, monkeypatch):
     monkeypatch.setattr(attention_choice, "library_version", lambda flavour: "1.6.0")
     found = compare(typed_tiny, tmp_path / "forms", request_of, SILENT)
-    assert [row.problem for row in found.rows] == [
-        None,
-        None,
-        "the attention plugin: TensorRT-RTX 1.6.0 has no plugin layers",
-    ]
-    assert found.recommended.lowering != "plugin"
+    plain, native, plugin = (row.problem for row in found.rows)
+    assert plain is native is None
+    assert str(plugin).startswith(
+        "the attention plugin: TensorRT-RTX 1.6.0 has no plugin layers; use --attention native"
+    )
+    assert found.recommended.lowering == "native", "of equals not the plain one"
 
 
 @pytest.mark.parametrize(("model", "flavour"), [("typed_tiny", "onnxruntime"), ("native_typed_tiny", "tensorrt-rtx")])

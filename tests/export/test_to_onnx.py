@@ -138,14 +138,6 @@ def test_no_newer_onnx_than_that_of_jetpack_6_is_needed_to_read_the_graph(graph)
     assert not any(item.overload for item in (*graph.graph.node, *graph.functions))
 
 
-def test_the_graph_of_another_attention_uses_opset_18_and_nothing_else(native_typed_tiny, plain_typed_tiny):
-    for folder in (native_typed_tiny, plain_typed_tiny):
-        graph = onnx.load(folder / "model.onnx", load_external_data=False)
-        assert [(entry.domain, entry.version) for entry in graph.opset_import] == [("", 18)]
-        assert {node.domain for node in graph.graph.node} == {""}
-        assert len(graph.functions) == 0
-
-
 @pytest.mark.parametrize(
     ("name", "norms", "attentions"),
     [

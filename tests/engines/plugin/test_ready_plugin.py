@@ -75,6 +75,16 @@ def read_files(folder: Path) -> dict[str, str]:
 
 
 @pytest.mark.usefixtures("no_triton")
+@pytest.mark.parametrize("gone", [True, False])
+def test_a_damaged_library_is_linked_again_from_the_kernels_that_are_there(folder, gone):
+    (folder / LIBRARY_FILE).write_bytes(b"damaged")
+    if gone:
+        (folder / LIBRARY_FILE).unlink()
+    assert steps_of(folder) == ["compiling the plugin library"]
+    assert read_plugin(folder).files[LIBRARY_FILE] == library.sha256_of(folder / LIBRARY_FILE)
+
+
+@pytest.mark.usefixtures("no_triton")
 def test_without_triton_and_kernels_there_is_one_clear_error(tmp_path):
     with pytest.raises(MissingExtraError, match=r"briges-trt\[plugin\]") as caught:
         ready_plugin(tmp_path / "plugin", SILENT)
@@ -116,7 +126,7 @@ def test_kernels_that_cannot_be_trusted_are_compiled_again(folder, damage):
     steps: list[str] = []
     watcher = Watcher(steps.append, lambda *progress: shown.append(progress))
     build = ready_plugin(folder, watcher, ORIN)
-    assert steps == ["compiling attention kernels", "compiling the plugin library"]
+    assert steps == ["trying the compiler", "compiling attention kernels", "compiling the plugin library"]
     assert build.compute_capabilities == ORIN
     assert shown == [("kernel", number, 16) for number in range(1, 17)]
     assert read_plugin(folder) == build
@@ -212,6 +222,34 @@ def test_without_an_sdk_the_headers_of_python_packages_serve():
 
 
 @pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        ("exit 1", "it says nothing and ends with exit code 1"),
+        ("exit 0", "it says nothing and ends with exit code 0"),
+        ("echo no >&2; exit 1", "does not make it:\n    no"),
+    ],
+)
+def test_a_compiler_that_makes_nothing_is_noticed_before_the_kernels_are_compiled(tmp_path, monkeypatch, script, said):
+    compiler = tmp_path / "compiler"
+    compiler.write_text(f"#!/bin/sh\n{script}\n")
+    compiler.chmod(0o755)
+    monkeypatch.setenv("CXX", str(compiler))
+    steps: list[str] = []
+    with pytest.raises(BuildError, match=said):
+        ready_plugin(tmp_path / "plugin", Watcher(steps.append, lambda *progress: None))
+    assert steps == ["trying the compiler"]
+    assert [path.name for path in tmp_path.iterdir()] == ["compiler"]
+
+
+def test_the_compiler_may_be_several_words_but_not_half_a_quotation(monkeypatch):
+    monkeypatch.setenv("CXX", "env LANG=C g++")
+    assert toolchain.find_toolchain().compiler[1:] == ("LANG=C", "g++")
+    monkeypatch.setenv("CXX", "g++ 'unclosed")
+    with pytest.raises(MissingExtraError, match=r"CXX=g\+\+ 'unclosed cannot be read"):
+        toolchain.find_toolchain()
+
+
+@pytest.mark.parametrize(
     ("variable", "subject"),
     [("CXX", "a C++17 compiler"), ("TENSORRT_INCLUDE", "TensorRT's headers"), ("CUDA_INCLUDE", "CUDA's headers")],
 )
@@ -220,6 +258,8 @@ def test_what_is_named_and_not_there_is_not_replaced_by_something_else(tmp_path,
     with pytest.raises(MissingExtraError) as caught:
         toolchain.find_toolchain()
     assert caught.value.subject == subject
+    assert str(tmp_path / "nothing") in caught.value.came
+    assert variable in caught.value.cure
 
 
 def test_headers_of_tensorrt_8_are_too_old(tmp_path, monkeypatch):
