@@ -59,7 +59,7 @@ setup: $(INSTALLED) ## create .venv with everything pinned; the other targets do
 
 # PIP_CONSTRAINT pins the build's own requirements too.
 $(INSTALLED): setup.cfg pyproject.toml constraints.txt
-	@echo "installing pinned packages into $(VENV): about 1.7 GB and a few minutes the first time"
+	@echo "installing pinned packages into $(VENV): about 3 GB and a few minutes the first time"
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	PIP_CONSTRAINT=constraints.txt $(BIN)/pip install --quiet --disable-pip-version-check \
 		--editable '.[dev]' --config-settings editable_mode=strict
