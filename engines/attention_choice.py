@@ -92,7 +92,7 @@ def choose_attention(
                 cure="leave it out: ONNX Runtime runs the operator's definition; or use a TensorRT flavour",
             )
         return Choice("plain")
-    if asked == "auto" and not spec.embed_plugin and _TURING in _targets(spec):
+    if asked == "auto" and not spec.embed_plugin and _TURING in {*_targets(spec), *_at_hand()}:
         return Choice("native", fell_back=f"compute capability {_TURING} has no matrix instructions for its kernels")
     found = [attention for graph in graphs.values() for attention in attention_nodes(graph)]
     try:
@@ -152,7 +152,8 @@ def _library(found: list[AttentionNode], spec: EngineSpec, folder: Path, watcher
             expected="a folder to build the plugin's library in",
             cure="name one with --plugin, or use --attention native",
         ) from error
-    for capability in targets:
+    # The library looks at the GPU of the machine that builds, too, where there is one.
+    for capability in {*targets, *_at_hand()}:
         _require_kernels(build, capability, found)
     return Library(folder / LIBRARY_FILE, build)
 
@@ -173,6 +174,10 @@ def _targets(spec: EngineSpec) -> tuple[str, ...]:
     """The GPUs the engine is for; none where it is the one TensorRT finds by itself."""
     if spec.flavour == "tensorrt-rtx":
         return spec.compute_capabilities or RTX_DEFAULT_COMPUTE_CAPABILITIES
+    return _at_hand()
+
+
+def _at_hand() -> tuple[str, ...]:
     return tuple(device.compute_capability for device in read_driver().devices[:1])
 
 

@@ -121,6 +121,17 @@ def test_tensorrt_builds_for_the_gpu_at_hand(choose, monkeypatch):
     assert choose("auto", EngineSpec("tensorrt"), side=64).lowering == "native"
 
 
+def test_a_gpu_at_hand_that_no_kernel_serves_makes_engines_for_others_native(choose, monkeypatch):
+    for capability, came in (("7.5", "7.5 has no matrix instructions"), ("6.1", "compute capability 6.1")):
+        device = dataclasses.replace(ORIN, compute_capability=capability)
+        monkeypatch.setattr(attention_choice, "read_driver", lambda device=device: Driver("12.6", (device,), None))
+        choice = choose("auto", side=64)
+        assert choice.lowering == "native"
+        assert came in str(choice.fell_back)
+        with pytest.raises(BuildError, match=f"no fp16 kernel for compute capability {capability}"):
+            choose("plugin", side=64)
+
+
 def test_a_tensorrt_rtx_without_plugin_layers_is_native(choose, monkeypatch):
     monkeypatch.setattr(attention_choice, "library_version", lambda flavour: "1.6.0.0")
     assert choose("auto").fell_back == "the attention plugin: TensorRT-RTX 1.6.0.0 has no plugin layers"
