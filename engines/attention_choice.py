@@ -143,6 +143,10 @@ def _library(found: list[AttentionNode], spec: EngineSpec, folder: Path, watcher
     _require_layouts(found)
     _require_plugins(spec)
     targets = _targets(spec)
+    # The library looks at the GPU of the machine that builds, too, where there is one.
+    gpus = {*targets, *_at_hand()}
+    for capability in gpus:
+        _require_architecture(capability)
     try:
         build = ready_plugin(folder, watcher, needed=targets)
     except OutputError as error:
@@ -152,8 +156,7 @@ def _library(found: list[AttentionNode], spec: EngineSpec, folder: Path, watcher
             expected="a folder to build the plugin's library in",
             cure="name one with --plugin, or use --attention native",
         ) from error
-    # The library looks at the GPU of the machine that builds, too, where there is one.
-    for capability in {*targets, *_at_hand()}:
+    for capability in gpus:
         _require_kernels(build, capability, found)
     return Library(folder / LIBRARY_FILE, build)
 
@@ -195,6 +198,17 @@ def _require_layouts(found: list[AttentionNode]) -> None:
             subject="the attention plugin",
             came=f"it has no kernel for {came} ({attention.node.name})",
             expected=expected,
+            cure="use --attention native",
+        )
+
+
+def _require_architecture(capability: str) -> None:
+    """What no library of ours will ever serve must not be compiled for."""
+    if parse_version(capability) < parse_version(_TURING):
+        raise _NotServedError(
+            subject="the attention plugin",
+            came=f"it has no kernels for compute capability {capability}",
+            expected=f"{_TURING} or newer",
             cure="use --attention native",
         )
 

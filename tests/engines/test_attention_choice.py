@@ -128,7 +128,7 @@ def test_a_gpu_at_hand_that_no_kernel_serves_makes_engines_for_others_native(cho
         choice = choose("auto", side=64)
         assert choice.lowering == "native"
         assert came in str(choice.fell_back)
-        with pytest.raises(BuildError, match=f"no fp16 kernel for compute capability {capability}"):
+        with pytest.raises(BuildError, match=f"no .*kernels? for compute capability {capability}"):
             choose("plugin", side=64)
 
 
