@@ -83,18 +83,18 @@ def _build_plans(
     choice: Choice,
 ) -> Assembled:
     plugin = None
-    if choice.library is not None:
+    if choice.plugin_library is not None:
         # The copy is what TensorRT loads: the engines are built with the very file that travels with them.
         library = folder / LIBRARY_FILE
-        shutil.copyfile(choice.library.path, library)
-        if sha256_of(library) != choice.library.sha256:
+        shutil.copyfile(choice.plugin_library.path, library)
+        if sha256_of(library) != choice.plugin_library.sha256:
             raise BuildError(
-                subject=f"plugin library {choice.library.path}",
+                subject=f"plugin library {choice.plugin_library.path}",
                 came="was built again while this build was using it",
                 expected="one library from the beginning of a build to its end",
                 cure="run the same command again",
             )
-        plugin = PluginFile(str(library), choice.library.sha256)
+        plugin = PluginFile(str(library), choice.plugin_library.sha256)
     graphs = {part.stem: choice.for_tensorrt(part.model) for part in parts}
     nodes = {stem: sum(map(is_attention, graph.graph.node)) for stem, graph in graphs.items()}
 

@@ -10,7 +10,7 @@ from typing import Literal
 from onnx import ModelProto, TensorProto
 
 from briges.engines.lowering import AttentionNode, attention_nodes, lowered, runs_as_plugin
-from briges.engines.plugin.library import ready_plugin
+from briges.engines.plugin.build_library import ready_plugin
 from briges.engines.plugin.record import LIBRARY_FILE, PluginBuild
 from briges.engines.plugin.variants import COLUMNS, HEAD_BLOCKS, HalfType, columns_of
 from briges.engines.spec import EngineSpec
@@ -44,12 +44,12 @@ class Library:
 
 @dataclass(frozen=True)
 class Choice:
-    """What was decided. ``library``: None unless it is the plugin. ``fell_back``: why not the plugin, if "auto" would
-    have taken it.
+    """What was decided. ``plugin_library``: None unless it is the plugin. ``fell_back``: why not the plugin, where
+    "auto" would have taken it.
     """
 
     lowering: Lowering
-    library: Library | None = None
+    plugin_library: Library | None = None
     fell_back: str | None = None
 
     def applied(self, model: ModelProto) -> ModelProto:
@@ -60,7 +60,7 @@ class Choice:
 
     def for_tensorrt(self, model: ModelProto) -> ModelProto:
         """``model`` as TensorRT gets it: what the plugin cannot compute, such as a repaired attention, is native."""
-        return lowered(model, "native", lambda attention: self.library is None or not runs_as_plugin(attention))
+        return lowered(model, "native", lambda attention: self.plugin_library is None or not runs_as_plugin(attention))
 
 
 def choose_attention(

@@ -236,7 +236,7 @@ class _Build:
                 hardware_compatible=spec.hardware_compatible,
                 version_compatible=spec.version_compatible,
                 strip_weights=spec.strip_weights,
-                embed_plugin=spec.embed_plugin and self.choice.library is not None,
+                embed_plugin=spec.embed_plugin and self.choice.plugin_library is not None,
             ),
             host=read_host(),
             gate=None,
@@ -251,9 +251,9 @@ class _Build:
 
 
 def _attention(choice: Choice) -> Attention:
-    if choice.library is None:
+    if choice.plugin_library is None:
         return Attention(choice.lowering, None, choice.fell_back)
-    build = choice.library.build
+    build = choice.plugin_library.build
     capabilities = build.compute_capabilities
     plugin = Plugin(
         LIBRARY_FILE, build.version, build.triton, build.tensorrt_headers, build.kernel_sources, capabilities

@@ -30,7 +30,7 @@ def plugin(out: Path | None, capabilities: tuple[str, ...]) -> None:
     `briges build` does this by itself where it needs the plugin. Kernels are the same on every machine: where Triton
     is not installed, copy build/plugin there and run this again; it compiles the C++ part alone.
     """
-    from briges.engines.plugin.library import ready_plugin
+    from briges.engines.plugin.build_library import ready_plugin
     from briges.engines.plugin.record import DEFAULT_FOLDER, LIBRARY_FILE
     from briges.engines.plugin.variants import PTX_VERSIONS
     from briges.engines.watcher import Watcher

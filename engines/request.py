@@ -152,7 +152,7 @@ def request_key(model_folder: Path, request: BuildRequest, choice: Choice) -> st
         options,
         request.split,
         request.repair,
-        [choice.lowering, choice.library.sha256 if choice.library else choice.fell_back],
+        [choice.lowering, choice.plugin_library.sha256 if choice.plugin_library else choice.fell_back],
         library_version(flavour),
         [device.compute_capability for device in devices[:1]],
         metadata.version("briges-trt"),

@@ -9,7 +9,7 @@ import hypothesis
 import pytest
 from support.building import SILENT, build_for_onnxruntime
 
-from briges.engines.plugin.library import ready_plugin
+from briges.engines.plugin.build_library import ready_plugin
 from briges.engines.plugin.record import DEFAULT_FOLDER
 from briges.export.exporter import ExportRequest, export_model
 

@@ -31,7 +31,8 @@ LEFT = AttentionForm("plugin", "all", "plugin", "plugin", 0.0)
 def choose(plugin_folder: Path):
     def run(asked: str, spec: EngineSpec = RTX, form: AttentionForm = LEFT, **of_graph: Any) -> Choice:
         described: ModelSpec = model(attention=form)
-        return choose_attention(asked, described, {"1x1": attention_graph(**of_graph)}, spec, plugin_folder, SILENT)  # type: ignore[arg-type]
+        graphs = {"1x1": attention_graph(**of_graph)}
+        return choose_attention(asked, described, graphs, spec, plugin_folder, SILENT)
 
     return run
 
@@ -41,9 +42,9 @@ def choose(plugin_folder: Path):
 def test_the_plugin_is_taken_where_it_can_be_had(choose, plugin_folder, asked, of_graph):
     choice = choose(asked, **of_graph)
     assert (choice.lowering, choice.fell_back) == ("plugin", None)
-    assert choice.library is not None
-    assert choice.library.path == plugin_folder / LIBRARY_FILE
-    assert choice.library.sha256 == sha256_of(choice.library.path)
+    assert choice.plugin_library is not None
+    assert choice.plugin_library.path == plugin_folder / LIBRARY_FILE
+    assert choice.plugin_library.sha256 == sha256_of(choice.plugin_library.path)
 
 
 @pytest.mark.parametrize("asked", ["native", "plain"])

@@ -235,7 +235,7 @@ def test_compare_needs_an_open_model_and_a_planner_of_memory(request, tmp_path, 
 
 
 def row(lowering: str, memory: int, latency_ms: float | None, problem: str | None = None) -> Row:
-    return Row(lowering, Path(lowering), memory, 1, latency_ms, problem)  # type: ignore[arg-type]
+    return Row(lowering, Path(lowering), memory, 1, latency_ms, problem)
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,9 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
+from briges.engines.plugin.build_library import compile_library
 from briges.engines.plugin.compile_kernels import compile_kernel
 from briges.engines.plugin.kernel_files import write_kernels
-from briges.engines.plugin.library import compile_library
 from briges.engines.plugin.record import LIBRARY_FILE
 from briges.engines.plugin.variants import Variant
 from briges.runtime.toolchain import find_toolchain

@@ -13,8 +13,8 @@ import pytest
 from support.building import SILENT
 from support.in_process import run_briges
 
-from briges.engines.plugin import library, record
-from briges.engines.plugin.library import ready_plugin
+from briges.engines.plugin import build_library, record
+from briges.engines.plugin.build_library import ready_plugin
 from briges.engines.plugin.record import LIBRARY_FILE, read_plugin
 from briges.engines.watcher import Watcher
 from briges.runtime import toolchain
@@ -63,7 +63,7 @@ def test_what_is_there_is_not_built_again(folder):
 def test_an_old_or_foreign_library_is_compiled_again_from_the_kernels_that_are_there(folder, old):
     kernels = (folder / record.KERNELS_FILE).read_bytes()
     (made := folder / LIBRARY_FILE).write_bytes(b"of another processor")
-    change(folder, files=read_files(folder) | {LIBRARY_FILE: library.sha256_of(made)}, **old)
+    change(folder, files=read_files(folder) | {LIBRARY_FILE: build_library.sha256_of(made)}, **old)
     assert steps_of(folder) == ["compiling the plugin library"]
     assert (folder / record.KERNELS_FILE).read_bytes() == kernels
     exported = subprocess.run(["nm", "-D", "--defined-only", made], capture_output=True, text=True, check=True).stdout
@@ -81,7 +81,7 @@ def test_a_damaged_library_is_linked_again_from_the_kernels_that_are_there(folde
     if gone:
         (folder / LIBRARY_FILE).unlink()
     assert steps_of(folder) == ["compiling the plugin library"]
-    assert read_plugin(folder).files[LIBRARY_FILE] == library.sha256_of(folder / LIBRARY_FILE)
+    assert read_plugin(folder).files[LIBRARY_FILE] == build_library.sha256_of(folder / LIBRARY_FILE)
 
 
 @pytest.mark.usefixtures("no_triton")
