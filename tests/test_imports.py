@@ -90,10 +90,10 @@ def test_listing_the_commands_loads_click_and_nothing_heavier() -> None:
 
 def test_every_module_can_be_imported() -> None:
     names = [
-        f"briges.{package}.{file.stem}"
+        f"briges.{'.'.join(file.relative_to(ROOT).with_suffix('').parts)}"
         for package in PACKAGES
-        for file in (ROOT / package).glob("*.py")
-        if file.stem != "__init__"
+        for file in (ROOT / package).rglob("*.py")
+        if file.stem != "__init__" and not file.stem.endswith("_kernel")  # these import Triton
     ]
     assert len(names) > 30
     _child("import importlib\n" + "\n".join(f"importlib.import_module({name!r})" for name in names))

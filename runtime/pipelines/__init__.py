@@ -1,0 +1,1 @@
+"""Videos and cameras to depth: sources, overlapping stages, stabilisation, point clouds."""
