@@ -1,7 +1,10 @@
-"""What runs an engine: the interface every backend has, and the choice among them by the bundle's flavour."""
+"""What runs a bundle: the interface every backend has, and the choice among them by the bundle's flavour."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -10,45 +13,99 @@ from numpy.typing import NDArray
 
 from briges.runtime.errors import BackendError
 from briges.runtime.manifest import Manifest
+from briges.runtime.preprocess import Fit, Placement
+from briges.runtime.result import Timings
 
 Provider = Literal["auto", "cpu", "cuda"]
+GraphChoice = Literal["auto", True, False]
 
 
-class Backend(Protocol):
-    """What the estimator needs of an engine.
+@dataclass(frozen=True)
+class RunOptions:
+    """How a bundle is run, see ``DepthEstimator``: what does not concern a backend it ignores."""
 
-    ``inputs`` maps tensor names to the arrays ``run`` reads, ``output`` is the float32 [B, 1, H, W] array it fills.
-    Both live as long as the backend: nothing is allocated per frame, and an output is overwritten by the next run.
+    provider: Provider = "auto"
+    fit: Fit = "pad"
+    threads: int | None = None
+    device: int = 0
+    cuda_graph: GraphChoice = "auto"
+    semantic_interval: int = 1
+    scene_change: float | None = None
+    bgr: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Request:
+    """One photograph of a batch. ``image``: uint8 [h, w, 3] on the host, or a ``DeviceImage``. ``out``: float32 [h, w]
+    to receive the depth, None for a new array.
+    """
+
+    image: Any
+    placement: Placement
+    out: NDArray[np.float32] | None
+
+
+class Runner(Protocol):
+    """One input size of a bundle, from photographs to depth, with buffers of its own; one call at a time."""
+
+    def run(
+        self, requests: Sequence[Request], temperature: float, *, refresh_semantics: bool, on_device: bool
+    ) -> tuple[list[Any], Timings]:
+        """The depth of each photograph, float32 [h, w], and the time of all of them.
+
+        temperature: what the model's input gets, if it has one. refresh_semantics: compute the semantic features, or
+        take those of the last call. on_device: leave the depth there. Raises BackendError.
+        """
+
+    def look(self, image: Any) -> NDArray[np.uint8]:
+        """The grid of ``briges.runtime.semantics.green_grid``."""
+
+    def close(self) -> None:
+        """Give back its buffers; ``run`` must not be called any more."""
+
+
+class Engines(Protocol):
+    """The loaded engines of a bundle. Estimators that are clones of each other share them.
+
+    ``name``: what runs them, for people.
     """
 
     name: str
-    inputs: dict[str, NDArray[Any]]
-    output: NDArray[np.float32]
 
-    def run(self) -> None:
-        """Fill ``output`` from ``inputs``. Raises BackendError."""
+    def accept(self, image: Any) -> Any:
+        """``image`` as a ``Request`` takes it, with its ``shape``. Raises ImageError for what cannot be used."""
+
+    def runners(self, share_activations: bool) -> list[Runner]:
+        """New runners with buffers of their own, in the order of ``manifest.model.graphs``.
+
+        share_activations: those who ask so use one block of memory for intermediate results, and must take turns.
+        """
 
     def close(self) -> None:
-        """Release the engine; ``run`` must not be called any more."""
+        """Release the engines, after every runner is closed."""
 
 
-def open_backends(folder: Path, manifest: Manifest, provider: Provider, threads: int | None) -> list[Backend]:
-    """Load the verified bundle ``folder``: one backend per input size, in the order of ``manifest.model.graphs``.
+def open_engines(folder: Path, manifest: Manifest, options: RunOptions) -> Engines:
+    """Load the verified bundle ``folder``. Raises BackendError, MissingExtraError."""
+    from briges.runtime.compatibility import require_runnable
 
-    Raises BackendError, MissingExtraError.
-    """
-    from briges.runtime.compatibility import EXECUTED, require_runnable
-
-    require_runnable(manifest)
-    if manifest.flavour not in EXECUTED:
-        raise BackendError(
-            subject=f"bundle {folder}",
-            came=f"a {manifest.flavour} engine, which this release builds and checks but does not run itself",
-            expected="a bundle for ONNX Runtime",
-            cure="build one from the same model: `briges build MODEL_DIR --out BUNDLE --flavour onnxruntime`",
-        )
+    require_runnable(manifest, options.device)
     # Imported here, so that importing the runtime loads no backend.
-    from briges.runtime.onnx_backend import OnnxBackend, open_sessions
+    if manifest.flavour == "onnxruntime":
+        from briges.runtime.host_runner import HostEngines
 
-    sessions = open_sessions(folder, manifest.engines, provider, threads)
-    return [OnnxBackend(manifest.engines_of(graph.size), sessions) for graph in manifest.model.graphs]
+        return HostEngines(folder, manifest, options)
+    from briges.runtime.cuda.engines import GpuEngines
+
+    return GpuEngines(folder, manifest, options)
+
+
+def require_finite(witness: float) -> None:
+    """Refuse a depth map that is NaN or infinite anywhere, as ``witness`` then is. Raises BackendError."""
+    if not math.isfinite(witness):
+        raise BackendError(
+            subject="engine output",
+            came="NaN or infinite depth",
+            expected="finite inverse depth",
+            cure="the engine is numerically broken: build it again, and report it if that does not help",
+        )

@@ -26,8 +26,6 @@ NAMES: dict[Flavour, str] = {
 # Of the newer major releases, those that load the version-compatible engines of an older one.
 _NEXT_MAJOR = {10: (11,)}
 _WHEELS: dict[Flavour, str] = {"tensorrt": "tensorrt", "tensorrt-rtx": "tensorrt-rtx-cu13"}
-# What this release itself executes; it builds and checks the others.
-EXECUTED: frozenset[Flavour] = frozenset({"onnxruntime"})
 # What TensorRT-RTX can compile for, and what it does compile for if its builder is not told: all but Turing.
 RTX_COMPUTE_CAPABILITIES = ("7.5", "8.0", "8.6", "8.9", "12.0", "12.1")
 RTX_DEFAULT_COMPUTE_CAPABILITIES = RTX_COMPUTE_CAPABILITIES[1:]
@@ -41,13 +39,15 @@ class Machine:
     """What this machine has to run the bundles of one flavour.
 
     ``library``: the exact version of the flavour's library, None if it is not installed. ``library_cuda``: the major
-    CUDA release that library was made for, None where its package does not say.
+    CUDA release that library was made for, None where its package does not say. ``device``: which of the driver's
+    devices is to run it.
     """
 
     platform: str  # "Linux x86_64"
     library: str | None
     library_cuda: int | None
     driver: Driver
+    device: int = 0
 
 
 @dataclass(frozen=True)
@@ -65,10 +65,10 @@ def this_platform() -> str:
     return f"{platform.system()} {platform.machine()}"
 
 
-def this_machine(flavour: Flavour) -> Machine:
+def this_machine(flavour: Flavour, device: int = 0) -> Machine:
     """Look at this machine; the driver is asked only where the flavour needs it."""
     driver = Driver(None, (), "not asked") if flavour == "onnxruntime" else read_driver()
-    return Machine(this_platform(), library_version(flavour), _library_cuda(flavour), driver)
+    return Machine(this_platform(), library_version(flavour), _library_cuda(flavour), driver, device)
 
 
 def choose_flavour() -> tuple[Flavour, str]:
@@ -100,12 +100,12 @@ def is_supported(flavour: Flavour, version: str) -> bool:
     return parse_version(version)[0] in LIBRARIES[flavour].majors
 
 
-def require_runnable(manifest: Manifest) -> None:
-    """Refuse a bundle that this machine cannot run, with the most decisive reason.
+def require_runnable(manifest: Manifest, device: int = 0) -> None:
+    """Refuse a bundle that GPU number ``device`` of this machine cannot run, with the most decisive reason.
 
     Raises MissingExtraError if that is a library which is not installed, BackendError otherwise.
     """
-    reasons = reasons_not_runnable(manifest, this_machine(manifest.flavour))
+    reasons = reasons_not_runnable(manifest, this_machine(manifest.flavour, device))
     if reasons:
         kind = MissingExtraError if reasons[0].not_installed else BackendError
         raise kind(
@@ -138,7 +138,11 @@ def _check_device(manifest: Manifest, machine: Machine) -> Refusal | None:
             f"a GPU of compute capability {_targets(manifest)}, and its driver",
             f"install NVIDIA's driver; where there is no GPU, {_rebuild('onnxruntime')}",
         )
-    device, *others = machine.driver.devices
+    devices = dict(enumerate(machine.driver.devices))
+    device = devices.pop(machine.device, None)
+    if device is None:
+        listed = ", ".join(f"{index}: {other.name}" for index, other in devices.items())
+        return Refusal(f"GPU number {machine.device} was asked for", f"one of {listed}", "name one of these")
     if _serves(manifest, device):
         return None
     cure = _rebuild(manifest.flavour)
@@ -146,9 +150,9 @@ def _check_device(manifest: Manifest, machine: Machine) -> Refusal | None:
         known = device.compute_capability in RTX_COMPUTE_CAPABILITIES
         # It has no kernels for Orin, Thor, Hopper and the B200.
         cure = _rebuild("tensorrt-rtx", device.compute_capability) if known else _rebuild("tensorrt")
-    for index, other in enumerate(others, start=1):
+    for index, other in devices.items():
         if _serves(manifest, other):
-            cure = f"use the {other.name} with CUDA_VISIBLE_DEVICES={index}; or {cure}"
+            cure = f"use the {other.name} with device={index}, or CUDA_VISIBLE_DEVICES={index}; or {cure}"
             break
     return Refusal(f"the GPU here is {device}", f"compute capability {_targets(manifest)}", cure)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from briges.runtime.compatibility import EXECUTED, NAMES, choose, is_supported
+from briges.runtime.compatibility import NAMES, choose, is_supported
 from briges.runtime.facts import BUILD_MODULES, EXPORT_MODULES, Facts, PluginTools
 from briges.runtime.flavour import LIBRARIES
 from briges.runtime.jetson import OLDEST_SUPPORTED, Jetson, is_supported_release, jetpack_of
@@ -87,7 +87,7 @@ def _gpu(facts: Facts) -> Iterator[Finding]:
     if driver.cuda is not None:
         yield Finding("gpu", "driver", True, f"supports CUDA up to {driver.cuda}")
     found = ", ".join(f"{name} {version}" for name, version in facts.cuda_packages.items())
-    yield Finding("gpu", "cuda-python or pycuda", None, found or "neither; nothing in this release needs them")
+    yield Finding("gpu", "cuda-python or pycuda", None, found or "neither; TensorRT engines need one of them")
 
 
 def _jetson(jetson: Jetson | None, tensorrt: str | None) -> Iterator[Finding]:
@@ -152,13 +152,20 @@ def _plugin(tools: PluginTools) -> Iterator[Finding]:
 
 def _run(facts: Facts) -> Iterator[Finding]:
     for flavour, library in LIBRARIES.items():
-        if flavour in EXECUTED:
-            lacking = _lacking(facts, (library.module, "cv2", "PIL"))
-            found = f"without {lacking}" if lacking else f"{facts.packages[library.module].version}"
-            yield Finding("run", flavour, not lacking, found, _pip(library.extra) if lacking else None)
+        package = facts.packages[library.module]
+        lacking = _lacking(facts, (library.module, "cv2", "PIL") if flavour == "onnxruntime" else (library.module,))
+        if lacking:
+            yield Finding("run", flavour, False, f"without {lacking}", _pip(library.extra))
+        elif flavour == "onnxruntime":
+            yield Finding("run", flavour, True, f"{package.version}")
+        elif not facts.driver.devices:
+            cure = "run on a machine with an NVIDIA GPU, or build with --flavour onnxruntime"
+            yield Finding("run", flavour, False, f"{package.version}, but without a GPU", cure)
+        elif not facts.cuda_packages:
+            found = f"{package.version}, but without cuda-python or pycuda"
+            yield Finding("run", flavour, False, found, _pip("cuda"))
         else:
-            cure = "for depth from this release build with --flavour onnxruntime"
-            yield Finding("run", flavour, False, "this release builds these engines and does not run them yet", cure)
+            yield Finding("run", flavour, True, f"{package.version}")
 
 
 def _lacking(facts: Facts, modules: Iterable[str]) -> str:

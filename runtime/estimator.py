@@ -7,52 +7,25 @@ import logging
 import math
 import os
 import threading
-import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import get_args
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
-from briges.runtime import contracts
-from briges.runtime.backend import Backend, Provider, open_backends
-from briges.runtime.errors import BackendError, ImageError, UsageError, unknown_name
+from briges.runtime.backend import GraphChoice, Provider, Request, Runner, RunOptions, open_engines
+from briges.runtime.checks import check_options, check_out, check_temperature
+from briges.runtime.errors import BackendError, UsageError
 from briges.runtime.manifest import Manifest, notices, read_manifest
-from briges.runtime.postprocess import restore_size
-from briges.runtime.preprocess import Fit, Placement, check_image, fill_depth_input, fill_semantic_input, place
+from briges.runtime.preprocess import Fit, place
+from briges.runtime.result import DepthResult
+from briges.runtime.semantics import SCENE_CHANGE, SemanticSchedule
+from briges.runtime.shared import Shared
 from briges.runtime.sidecar import SizedGraph
 
 logger = logging.getLogger("briges")
-
-_FLOAT32_MIN, _FLOAT32_MAX = float(np.finfo(np.float32).tiny), float(np.finfo(np.float32).max)
-
-
-@dataclass(frozen=True)
-class Timings:
-    """Host milliseconds of one request, by stage. In a batch each image carries its share (batch time / images)."""
-
-    preprocess_ms: float
-    inference_ms: float
-    postprocess_ms: float
-
-    @property
-    def total_ms(self) -> float:
-        """All three stages."""
-        return self.preprocess_ms + self.inference_ms + self.postprocess_ms
-
-
-@dataclass(frozen=True, eq=False)
-class DepthResult:
-    """``depth``: float32 [height, width] of the given image, relative inverse depth: >= 0, larger is nearer, scale and
-    shift unknown. ``notices``: what must be known before the depth is believed, such as random weights; usually empty.
-    """
-
-    depth: NDArray[np.float32]
-    timings: Timings
-    notices: tuple[str, ...]
 
 
 class DepthEstimator:
@@ -61,8 +34,10 @@ class DepthEstimator:
         with DepthEstimator("build/engine") as estimator:
             depth = estimator(image).depth
 
-    Threads: one estimator may be called from several threads; calls take turns, since they share the input and output
-    buffers (and the engine uses all cores anyway). Results own their memory and are never overwritten.
+    Threads: one estimator may be called from several threads, which take turns, since they share its buffers; for
+    cameras that must not wait for each other each gets a ``clone``. Processes: make the estimator in the process that
+    uses it; after a fork the child's copy refuses to work, and it cannot be pickled. Results own their memory and are
+    never overwritten, but for those left on the device.
     """
 
     def __init__(
@@ -72,34 +47,64 @@ class DepthEstimator:
         provider: Provider = "auto",
         fit: Fit = "pad",
         threads: int | None = None,
+        device: int = 0,
+        cuda_graph: GraphChoice = "auto",
+        semantic_interval: int = 1,
+        scene_change: float | None = SCENE_CHANGE,
+        bgr: bool = False,
     ) -> None:
         """Verify and load ``bundle``, a folder made by `make engine` or `briges build`.
 
-        provider: where ONNX Runtime runs, "auto" takes CUDA if it works. fit: how an image whose aspect is not the
-        engine's is placed, see ``briges.runtime.preprocess.place``. threads: CPU threads per inference, None for all.
+        provider: where ONNX Runtime runs, "auto" takes CUDA if it works. threads: its CPU threads per inference, None
+        for all. device: index of the GPU for TensorRT. cuda_graph: record TensorRT's work once per size and replay it;
+        "auto" does where that works, True insists. fit: how an image whose aspect is not the engine's is placed, see
+        ``briges.runtime.preprocess.place``. bgr: images are BGR, as OpenCV has them.
+        semantic_interval: of a split bundle, compute the semantic features for every N-th frame, and for those
+        whose view differs from that frame's by more than ``scene_change``, 0..1, see ``briges.runtime.semantics``
+        (None: whatever the difference). 1: for every frame.
         Raises BundleError if a file is missing, foreign or altered, BackendError if the engine cannot run here,
-        MissingExtraError if its library is not installed, UsageError for an option that does not exist.
+        MissingExtraError if its library is not installed, UsageError for an option that does not exist or that this
+        bundle cannot take.
         """
-        for subject, value, kind in (("fit", fit, Fit), ("provider", provider, Provider)):
-            if value not in get_args(kind):
-                raise unknown_name(subject, value, get_args(kind))
-        cores = os.cpu_count() or 1
-        if threads is not None and not 1 <= threads <= cores:
-            # ONNX Runtime would start as many as asked for, and they would fight over the cores.
-            raise UsageError(
-                subject="threads", came=str(threads), expected=f"1 to {cores}, the cores here", cure="leave it out"
-            )
+        options = RunOptions(provider, fit, threads, device, cuda_graph, semantic_interval, scene_change, bgr)
+        check_options(options)
         self.path = Path(bundle)
         self.manifest: Manifest = read_manifest(self.path)
-        self.fit: Fit = fit
+        check_options(options, self.manifest)
         self.notices = notices(self.manifest)
         for notice in self.notices:
             logger.warning("%s: %s", self.path, notice)
-        self._lock = threading.Lock()
+        engines = open_engines(self.path, self.manifest, options)
+        try:
+            self._start(options, Shared(engines), share_activations=False)
+        except BaseException:
+            engines.close()
+            raise
+
+    def _start(self, options: RunOptions, shared: Shared, *, share_activations: bool) -> None:
+        self._options, self._shared, self._process = options, shared, os.getpid()
+        self.fit: Fit = options.fit
+        self.backend_name = shared.engines.name
+        self._lock = shared.turns if share_activations else threading.Lock()
+        self._schedule = SemanticSchedule(options.semantic_interval, options.scene_change)
+        self._has_semantics = len(self.manifest.model.graphs[0].inputs) > 1
         # Every size at once: a robot must not meet a pause of seconds when the first picture of another aspect comes.
-        backends = open_backends(self.path, self.manifest, provider, threads)
-        self._networks: tuple[_Network, ...] | None = tuple(map(_Network, self.manifest.model.graphs, backends))
-        self.backend_name = self._networks[0].backend.name
+        self._runners: list[Runner] | None = shared.open(share_activations)
+
+    def clone(self, *, share_activations: bool = False) -> DepthEstimator:
+        """Another estimator of the same bundle and options, for another camera: it shares the engine with its weights,
+        and has its own buffers, stream and semantic features.
+
+        share_activations: use one block of device memory for intermediate results with the others that do; they then
+        take turns. Close each of them, in any order. Raises BackendError if it is closed or memory is short.
+        """
+        self._require_own_process()
+        with self._lock:
+            self._open_runners()
+            twin = DepthEstimator.__new__(DepthEstimator)
+            twin.path, twin.manifest, twin.notices = self.path, self.manifest, self.notices
+        twin._start(self._options, self._shared, share_activations=share_activations)
+        return twin
 
     def __enter__(self) -> DepthEstimator:
         return self
@@ -109,39 +114,57 @@ class DepthEstimator:
     ) -> None:
         self.close()
 
+    def __reduce__(self) -> NoReturn:
+        raise UsageError(
+            subject="estimator",
+            came="it was pickled, as for another process",
+            expected="one DepthEstimator per process",
+            cure="pass the bundle's path and make the estimator over there",
+        )
+
     def close(self) -> None:
-        """Release the engine; a second call does nothing. Waits for a running inference."""
+        """Release the engine, if no clone uses it; a second call does nothing. Waits for a running inference."""
+        if self._process != os.getpid():
+            return  # a fork's copy: the engine is its parent's
         with self._lock:
-            for network in self._networks or ():
-                network.backend.close()
-            self._networks = None
+            runners, self._runners = self._runners, None
+        if runners is not None:
+            self._shared.close(runners)
 
     def __call__(
-        self, image: NDArray[np.uint8], *, temperature: float | None = None, out: NDArray[np.float32] | None = None
+        self,
+        image: NDArray[np.uint8],
+        *,
+        temperature: float | None = None,
+        out: NDArray[np.float32] | None = None,
+        on_device: bool = False,
     ) -> DepthResult:
         """Estimate the depth of one image.
 
-        image: uint8 [height, width, 3], RGB
+        image: uint8 [height, width, 3], RGB unless made with ``bgr``; of a TensorRT bundle also anything with
+            ``__cuda_array_interface__`` or DLPack on its GPU, which never comes to the host
         temperature: divides the gates' attention logits, > 0; only for bundles exported with a dynamic temperature,
             where None means 1.0
         out: float32 [height, width], C-contiguous, to receive the depth without an allocation
-        Raises ImageError for an unusable image or ``out``, UsageError for a temperature the bundle cannot take,
-        BackendError if the engine fails or the estimator is closed.
+        on_device: leave the depth on the GPU, until the next call
+        Raises ImageError for an unusable image or ``out``, UsageError for a temperature the bundle cannot take or a
+        depth it cannot leave, BackendError if the engine fails or the estimator is closed.
         """
-        check_image(image)
+        accepted = self._accept([image])
         if out is not None:
-            _check_out(out, image.shape[:2])
-        return self._estimate([image], temperature, [out])[0]
+            check_out(out, accepted[0].shape[:2], on_device)
+        return self._estimate(accepted, temperature, [out], on_device)[0]
 
     def batch(self, images: Sequence[NDArray[np.uint8]], *, temperature: float | None = None) -> list[DepthResult]:
         """Estimate several images, as many at a time as the engine's batch holds; sizes may differ.
 
         Every image is checked before the first one is computed. Raises as ``__call__`` does.
         """
-        images = list(images)  # a generator would be empty after the check
-        for image in images:
-            check_image(image)
-        return list(self.iterate(images, temperature=temperature))
+        accepted = iter(self._accept(images))
+        results: list[DepthResult] = []
+        while chunk := list(itertools.islice(accepted, self.manifest.model.batch)):
+            results += self._estimate(chunk, temperature, [None] * len(chunk), on_device=False)
+        return results
 
     def iterate(
         self, images: Iterable[NDArray[np.uint8]], *, temperature: float | None = None
@@ -152,128 +175,69 @@ class DepthEstimator:
         """
         source = iter(images)
         while chunk := list(itertools.islice(source, self.manifest.model.batch)):
-            yield from self._estimate(chunk, temperature, [None] * len(chunk))
+            yield from self._estimate(self._accept(chunk), temperature, [None] * len(chunk), on_device=False)
+
+    def _accept(self, images: Iterable[Any]) -> list[Any]:
+        self._require_own_process()
+        return [self._shared.engines.accept(image) for image in images]
 
     def _estimate(
-        self,
-        images: list[NDArray[np.uint8]],
-        temperature: float | None,
-        outs: list[NDArray[np.float32] | None],
+        self, images: list[Any], temperature: float | None, outs: list[NDArray[np.float32] | None], on_device: bool
     ) -> list[DepthResult]:
-        for image in images:
-            check_image(image)
+        value = check_temperature(temperature, self.manifest.model)
         results: list[DepthResult] = []
         with self._lock:
+            runners = self._open_runners()
             chosen = [
-                (_nearest(self._open_networks(), image), image, out) for image, out in zip(images, outs, strict=True)
+                (_nearest(self.manifest.model.graphs, image.shape), image, out)
+                for image, out in zip(images, outs, strict=True)
             ]
-            for network, group in itertools.groupby(chosen, key=lambda item: item[0]):
-                _, members, places = zip(*group, strict=True)
-                results += self._run(network, members, temperature, places)
+            for index, group in itertools.groupby(chosen, key=lambda item: item[0]):
+                graph = self.manifest.model.graphs[index]
+                requests = [
+                    Request(image, place(image.shape[0], image.shape[1], graph.image, self.fit), out)
+                    for _, image, out in group
+                ]
+                results += self._run(runners[index], index, requests, value, on_device)
         return results
 
     def _run(
-        self,
-        network: _Network,
-        images: Sequence[NDArray[np.uint8]],
-        temperature: float | None,
-        outs: Sequence[NDArray[np.float32] | None],
+        self, runner: Runner, index: int, requests: list[Request], temperature: float, on_device: bool
     ) -> list[DepthResult]:
-        backend = network.backend
-        self._set_temperature(backend, temperature)
-        started = time.perf_counter()
-        placements = [self._fill(network, slot, image) for slot, image in enumerate(images)]
-        prepared = time.perf_counter()
-        backend.run()
-        computed = time.perf_counter()
-        depths = [
-            restore_size(placement.crop(backend.output[slot, 0]), image.shape[0], image.shape[1], out)
-            for slot, (placement, image, out) in enumerate(zip(placements, images, outs, strict=True))
-        ]
-        finished = time.perf_counter()
-        share_ms = 1000 / len(images)
-        timings = Timings(
-            (prepared - started) * share_ms, (computed - prepared) * share_ms, (finished - computed) * share_ms
-        )
-        return [DepthResult(_finite(depth), timings, self.notices) for depth in depths]
+        image = requests[0].image
+        view = (index, requests[0].placement, image.shape)
+        try:
+            due = self._schedule.is_due(view, lambda: runner.look(image))
+            depths, timings = runner.run(requests, temperature, refresh_semantics=due, on_device=on_device)
+        except BaseException:
+            self._schedule.forget()
+            raise
+        age = self._schedule.age if self._has_semantics else None
+        return [DepthResult(depth, timings, self.notices, age) for depth in depths]
 
-    def _open_networks(self) -> tuple[_Network, ...]:
-        if self._networks is None:
+    def _open_runners(self) -> list[Runner]:
+        if self._runners is None:
             raise BackendError(
                 subject="estimator",
                 came="it is closed",
                 expected="an open DepthEstimator",
                 cure="call it inside its `with` block, or make a new one",
             )
-        return self._networks
+        return self._runners
 
-    def _set_temperature(self, backend: Backend, temperature: float | None) -> None:
-        if contracts.TEMPERATURE in backend.inputs:
-            value = 1.0 if temperature is None else float(temperature)
-            # Judged as the float32 it becomes: 1e-50 would be a division by zero inside the engine.
-            if not _FLOAT32_MIN <= value <= _FLOAT32_MAX:
-                raise UsageError(
-                    subject="temperature",
-                    came=str(value),
-                    expected="a number above 0 that float32 holds in full",
-                    cure="1.0 is as trained",
-                )
-            backend.inputs[contracts.TEMPERATURE][0] = value
-        elif temperature is not None:
-            raise UsageError(
-                subject="temperature",
-                came=f"{temperature} for a bundle whose temperature is {self.manifest.model.temperature.mode}",
-                expected="no temperature",
-                cure="export the model with `--temperature dynamic` to set it per call",
+    def _require_own_process(self) -> None:
+        # Before any lock: a fork copies locks that no thread of the child will ever release.
+        if self._process != os.getpid():
+            raise BackendError(
+                subject="estimator",
+                came=f"made in process {self._process} and used in {os.getpid()}, a fork of it",
+                expected="one DepthEstimator per process: neither CUDA nor ONNX Runtime survives a fork",
+                cure="make the estimator after the fork, or start the process with multiprocessing's 'spawn'",
             )
 
-    def _fill(self, network: _Network, slot: int, image: NDArray[np.uint8]) -> Placement:
-        graph, inputs = network.graph, network.backend.inputs
-        placement = place(image.shape[0], image.shape[1], graph.image, self.fit)
-        fill_depth_input(image, graph.image, placement, inputs[contracts.IMAGE][slot])
-        for semantic in graph.inputs[1:]:
-            fill_semantic_input(image, graph.image, semantic, placement, inputs[semantic.name][slot])
-        return placement
 
-
-@dataclass(frozen=True, eq=False)
-class _Network:
-    """One input size and what runs it."""
-
-    graph: SizedGraph
-    backend: Backend
-
-
-def _nearest(networks: Sequence[_Network], image: NDArray[np.uint8]) -> _Network:
-    """The network whose aspect is nearest to that of ``image`` [h, w, 3], by ratio; the first of equals."""
-    aspect = image.shape[1] / image.shape[0]
-    return min(networks, key=lambda n: abs(math.log(n.graph.image.width_px / n.graph.image.height_px / aspect)))
-
-
-def _check_out(out: NDArray[np.float32], shape: tuple[int, ...]) -> None:
-    if not isinstance(out, np.ndarray):
-        came = type(out).__name__
-    elif out.dtype != np.float32 or out.shape != shape:
-        came = f"{out.dtype} {list(out.shape)}"
-    elif not (out.flags.c_contiguous and out.flags.writeable):
-        came = "a read-only array" if out.flags.c_contiguous else "an array that is not contiguous"
-    else:
-        return
-    raise ImageError(
-        subject="out",
-        came=came,
-        expected=f"a writable, C-contiguous float32 array {list(shape)}",
-        cure="allocate it with numpy.empty(image.shape[:2], numpy.float32)",
-    )
-
-
-def _finite(depth: NDArray[np.float32]) -> NDArray[np.float32]:
-    # A sum is NaN or infinite if any element is: one pass and no temporary array.
-    if not math.isfinite(float(depth.sum(dtype=np.float64))):
-        raise BackendError(
-            subject="engine output",
-            came="NaN or infinite depth",
-            expected="finite inverse depth",
-            cure="the engine is numerically broken: build it again, and report it if that does not help",
-        )
-    return depth
+def _nearest(graphs: Sequence[SizedGraph], shape: tuple[int, ...]) -> int:
+    """Which graph's aspect is nearest to that of an image of ``shape`` (h, w, ...), by ratio; the first of equals."""
+    aspect = shape[1] / shape[0]
+    distances = [abs(math.log(graph.image.width_px / graph.image.height_px / aspect)) for graph in graphs]
+    return distances.index(min(distances))

@@ -23,7 +23,7 @@ EXPORT_MODULES = ("torch", "onnx", "onnxscript", "safetensors", "onnxruntime", "
 BUILD_MODULES = ("onnx", "onnxruntime", "filelock", "cv2", "PIL", "polygraphy")
 ENGINE_MODULES = ("tensorrt", "tensorrt_rtx")
 MODULES = tuple(dict.fromkeys((*EXPORT_MODULES, *BUILD_MODULES, *ENGINE_MODULES)))
-_CUDA_PACKAGES = ("cuda-python", "pycuda")
+_CUDA_PACKAGES = ("cuda-bindings", "cuda-python", "pycuda")
 
 
 @dataclass(frozen=True)

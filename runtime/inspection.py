@@ -10,7 +10,7 @@ from pathlib import Path
 
 from briges.runtime import contracts
 from briges.runtime.agreement import LIMITS, headroom
-from briges.runtime.compatibility import EXECUTED, NAMES, Machine, reasons_not_runnable
+from briges.runtime.compatibility import NAMES, Machine, reasons_not_runnable
 from briges.runtime.manifest import Gate, Manifest, Repair, read_manifest
 from briges.runtime.sidecar import Decision, ModelSpec, read_model
 from briges.runtime.tables import Section
@@ -226,11 +226,7 @@ def _runnable(manifest: Manifest, machine: Machine) -> Iterator[tuple[str, str]]
     reasons = reasons_not_runnable(manifest, machine)
     for reason in reasons:
         yield "no", f"{reason.came}\nexpected: {reason.expected}\n-> {reason.cure}"
-    if manifest.flavour not in EXECUTED:
-        fits = "" if reasons else "the engine fits this machine, but "
-        cure = "for depth from this release build with --flavour onnxruntime"
-        yield "no", f"{fits}this release builds these engines and does not run them yet\n-> {cure}"
-    elif not reasons:
+    if not reasons:
         yield "yes", f"{NAMES[manifest.flavour]} {machine.library}"
 
 

@@ -78,12 +78,9 @@ class OnnxBackend:
 
     def __init__(self, engines: tuple[Engine, ...], sessions: Sessions) -> None:
         """Bind ``engines``, which serve one size, to their sessions. Raises BackendError."""
-        import onnxruntime
-
         self._engines = engines
         self._sessions = [sessions[engine.file] for engine in engines]
-        provider = self._sessions[0].get_providers()[0].removesuffix("ExecutionProvider")
-        self.name = f"onnxruntime {onnxruntime.__version__} {provider}"
+        self.name = self.name_of(self._sessions[0])
         # Before anything is allocated: the sizes of a wrong manifest may not even fit into memory.
         for engine, session in zip(engines, self._sessions, strict=True):
             _require_tensors("inputs", session.get_inputs(), engine.inputs)
@@ -105,11 +102,24 @@ class OnnxBackend:
                 out = self._arrays[tensor.name]
                 binding.bind_output(tensor.name, "cpu", 0, out.dtype.type, out.shape, out.ctypes.data)
 
-    def run(self) -> None:
-        """Fill ``output`` from ``inputs``. Raises BackendError."""
+    @staticmethod
+    def name_of(session: Any) -> str:
+        """What runs ``session``, such as "onnxruntime 1.31.1 CPU"."""
+        import onnxruntime
+
+        provider = session.get_providers()[0].removesuffix("ExecutionProvider")
+        return f"onnxruntime {onnxruntime.__version__} {provider}"
+
+    def run(self, *, refresh_semantics: bool = True) -> None:
+        """Fill ``output`` from ``inputs``. Raises BackendError.
+
+        refresh_semantics: False leaves out the semantic part of a split model, whose features stay as they are.
+        """
         try:
             self.output.fill(np.nan)  # so that an output the engine did not write can never pass for depth
             for engine, session, binding in zip(self._engines, self._sessions, self._bindings, strict=True):
+                if engine.part == "semantic" and not refresh_semantics:
+                    continue
                 # Bound anew each time: on CUDA it is the binding, not the run, that copies the input to the device.
                 for tensor in engine.inputs:
                     array = self._arrays[tensor.name]

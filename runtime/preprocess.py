@@ -96,36 +96,47 @@ def place(height: int, width: int, spec: ImageInput, fit: Fit) -> Placement:
     return Placement((full[0] - inner_height) // 2, (full[1] - inner_width) // 2, inner_height, inner_width)
 
 
-def fill_depth_input(image: NDArray[np.uint8], spec: ImageInput, placement: Placement, out: NDArray[Any]) -> None:
+def fill_depth_input(
+    image: NDArray[np.uint8], spec: ImageInput, placement: Placement, out: NDArray[Any], *, bgr: bool = False
+) -> None:
     """Write one photograph into the depth input.
 
-    image: uint8 [h, w, 3] RGB; out: the image's slot of the batch, uint8 [H, W, 3] or float32 [3, H, W], overwritten.
+    image: uint8 [h, w, 3] RGB, or BGR as OpenCV has it; out: the image's slot of the batch, uint8 [H, W, 3] or float32
+    [3, H, W], RGB, overwritten.
     """
     import cv2
 
     size = (placement.width, placement.height)
     if spec.dtype == "uint8":
         out[...] = _fill_colour(spec)
-        placement.crop(out)[...] = cv2.resize(image, size, interpolation=cv2.INTER_CUBIC)
+        placement.crop(out)[...] = _rgb(cv2.resize(image, size, interpolation=cv2.INTER_CUBIC), bgr)
         return
     out[...] = 0.0
     resized = cv2.resize(image.astype(np.float32), size, interpolation=cv2.INTER_CUBIC)
-    placement.crop(np.moveaxis(out, 0, -1))[...] = _normalise(resized, spec)
+    placement.crop(np.moveaxis(out, 0, -1))[...] = _normalise(_rgb(resized, bgr), spec)
 
 
 def fill_semantic_input(
-    image: NDArray[np.uint8], depth: ImageInput, spec: ImageInput, placement: Placement, out: NDArray[Any]
+    image: NDArray[np.uint8],
+    depth: ImageInput,
+    spec: ImageInput,
+    placement: Placement,
+    out: NDArray[Any],
+    *,
+    bgr: bool = False,
 ) -> None:
     """Write one photograph into the semantic input; it covers the same field of view as the depth input, padding too.
 
-    image: uint8 [h, w, 3] RGB; out: the image's slot of the batch, uint8 [S, S, 3] or float32 [3, S, S], overwritten.
+    image: uint8 [h, w, 3] RGB, or BGR as OpenCV has it; out: the image's slot of the batch, uint8 [S, S, 3] or float32
+    [3, S, S], RGB, overwritten.
     """
     import cv2
     from PIL import Image
 
     canvas = np.empty((depth.height_px, depth.width_px, 3), np.uint8)
     canvas[...] = _fill_colour(depth)
-    placement.crop(canvas)[...] = cv2.resize(image, (placement.width, placement.height), interpolation=cv2.INTER_LINEAR)
+    size = (placement.width, placement.height)
+    placement.crop(canvas)[...] = _rgb(cv2.resize(image, size, interpolation=cv2.INTER_LINEAR), bgr)
     scale = spec.height_px / max(depth.height_px, depth.width_px)
     longest = (int(depth.width_px * scale + 0.5), int(depth.height_px * scale + 0.5))
     resized = np.asarray(Image.fromarray(canvas).resize(longest, Image.Resampling.BILINEAR))
@@ -136,6 +147,11 @@ def fill_semantic_input(
     normalised = _normalise(resized.astype(np.float32), spec)
     stretched = cv2.resize(normalised, square, interpolation=cv2.INTER_LINEAR) if longest != square else normalised
     np.moveaxis(out, 0, -1)[...] = stretched
+
+
+def _rgb(image: NDArray[Any], bgr: bool) -> NDArray[Any]:
+    # After the resize, where there are fewer pixels.
+    return image[:, :, ::-1] if bgr else image
 
 
 def _fill_colour(spec: ImageInput) -> NDArray[np.uint8]:

@@ -1,1 +1,1 @@
-"""The GPU side of the runtime: a narrow device layer, TensorRT on it, and the image kernels. Imports no CUDA package."""
+"""The GPU side of the runtime: a narrow device layer, the image kernels, and TensorRT on them."""

@@ -142,7 +142,9 @@ def test_a_second_gpu_that_fits_is_pointed_out() -> None:
 
     (reason,) = reasons_not_runnable(made, machine(TENSORRT, RTX_2080, RTX_4090))
 
-    assert reason.cure.startswith("use the NVIDIA GeForce RTX 4090 with CUDA_VISIBLE_DEVICES=1; or build it again")
+    assert reason.cure.startswith(
+        "use the NVIDIA GeForce RTX 4090 with device=1, or CUDA_VISIBLE_DEVICES=1; or build it again"
+    )
 
 
 def test_an_engine_of_another_processor_is_refused_unless_it_is_of_rtx() -> None:
@@ -257,3 +259,19 @@ def test_a_refusal_loads_no_engine_library_but_the_one_it_asks_for(tmp_path: Pat
 
     assert "cure: pip install 'briges-trt[cpu]'" in done.stdout
     assert done.stdout.endswith("[]\n")
+
+
+def test_a_gpu_that_is_not_there_is_refused_with_those_that_are() -> None:
+    there = machine(RTX, RTX_4090)
+
+    (reason,) = reasons_not_runnable(manifest("tensorrt-rtx", RTX), dataclasses.replace(there, device=3))
+
+    assert reason.came == "GPU number 3 was asked for"
+    assert reason.expected == "one of 0: NVIDIA GeForce RTX 4090"
+
+
+def test_the_gpu_that_was_asked_for_is_judged() -> None:
+    there = machine(RTX, RTX_2080, RTX_4090)
+
+    assert reasons_not_runnable(manifest("tensorrt-rtx", RTX), dataclasses.replace(there, device=1)) == []
+    assert len(reasons_not_runnable(manifest("tensorrt-rtx", RTX), there)) == 1

@@ -142,11 +142,16 @@ def test_gpus_are_named_with_architecture_and_memory() -> None:
     assert find(diagnosis, "gpu", "cuda-python or pycuda").found == "cuda-python 12.9.0"
 
 
-def test_engines_that_this_release_does_not_run_are_not_promised() -> None:
-    diagnosis = diagnose(facts(without=(), driver=GPU_DRIVER))
+def test_tensorrt_engines_run_where_there_is_a_gpu_and_a_way_to_its_memory() -> None:
+    whole = diagnose(facts(without=(), driver=GPU_DRIVER, cuda_packages={"pycuda": "2026.1"}))
+    no_package = find(diagnose(facts(without=(), driver=GPU_DRIVER, cuda_packages={})), "run", "tensorrt-rtx")
+    no_gpu = find(diagnose(facts(without=())), "run", "tensorrt-rtx")
 
-    assert find(diagnosis, "run", "tensorrt-rtx").ok is False
-    assert "does not run them yet" in find(diagnosis, "run", "tensorrt-rtx").found
+    assert find(whole, "run", "tensorrt-rtx").ok
+    assert "tensorrt-rtx" in whole.runs
+    assert (no_package.ok, no_package.cure) == (False, "pip install 'briges-trt[cuda]'")
+    assert no_package.found.endswith("without cuda-python or pycuda")
+    assert (no_gpu.ok, no_gpu.found.endswith("without a GPU")) == (False, True)
 
 
 def test_running_needs_what_reads_images() -> None:

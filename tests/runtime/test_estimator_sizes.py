@@ -13,7 +13,7 @@ from support.photographs import ASPECTS, photograph
 from support.stub_bundle import assert_close, build_stub_bundle, luminance
 
 from briges.runtime import DepthEstimator
-from briges.runtime.backend import open_backends
+from briges.runtime.backend import RunOptions, open_engines
 from briges.runtime.errors import BackendError, ImageError
 from briges.runtime.manifest import read_manifest
 
@@ -158,11 +158,13 @@ def test_fused_and_split_give_the_same_depth_for_every_photograph(real, aspect):
 def test_the_semantic_engine_is_loaded_once_for_all_sizes(real):
     manifest = read_manifest(real[1])
     assert len({engine.file for engine in manifest.engines}) == 5
-    backends = open_backends(real[1], manifest, "cpu", 1)
-    first, second = ([id(session) for session in backend._sessions] for backend in backends)
+    engines = open_engines(real[1], manifest, RunOptions(provider="cpu", threads=1))
+    runners = engines.runners(share_activations=False)
+    first, second = ([id(session) for session in runner._backend._sessions] for runner in runners)
     assert [mine == other for mine, other in zip(first, second, strict=True)] == [False, True, False]
-    for backend in backends:
-        backend.close()
+    for runner in runners:
+        runner.close()
+    engines.close()
 
 
 def test_both_sizes_of_a_split_model_can_take_turns(real):

@@ -8,7 +8,6 @@ import pytest
 from support.in_process import run_briges
 from support.manifests import (
     GOOD,
-    NO_DRIVER,
     RTX_4090,
     machine,
     manifest,
@@ -229,13 +228,8 @@ def test_a_bundle_that_cannot_run_here_says_why_and_what_to_do(tmp_path: Path) -
     assert "`briges build MODEL_DIR --out BUNDLE --flavour onnxruntime`" in answer.out
 
 
-def test_an_engine_that_fits_is_not_promised_to_run_in_this_release() -> None:
-    ((answer, text),) = section(manifest("tensorrt-rtx", RTX), "On this machine")
-
-    assert answer == "no"
-    assert text.startswith("the engine fits this machine, but this release builds these engines and does not run them")
-    reasons = describe_bundle(manifest("tensorrt-rtx", RTX), machine(RTX, driver=NO_DRIVER), all_decisions=False)[-1]
-    assert [row[1].split()[0] for row in reasons.rows] == ["no", "this"]
+def test_an_engine_that_fits_says_what_runs_it() -> None:
+    assert section(manifest("tensorrt-rtx", RTX), "On this machine") == (("yes", f"TensorRT-RTX {RTX}"),)
 
 
 # Model folders, JSON, and what is no bundle.

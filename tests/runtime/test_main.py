@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from support.commands import MAIN, add_commands, environment, hide_modules, run_briges
 
-OUR_COMMANDS = ["bench", "build", "doctor", "export", "fetch", "infer", "inspect", "plugin"]
+OUR_COMMANDS = ["bench", "build", "doctor", "export", "fetch", "infer", "inspect", "plugin", "stream"]
 
 # Commands of another distribution, as a third party would add them. Each ends in its own way.
 COMMANDS = '''
