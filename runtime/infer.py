@@ -14,10 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from briges.runtime.errors import ImageError
-from briges.runtime.estimator import DepthEstimator, DepthResult
+from briges.runtime.estimator import DepthEstimator
 from briges.runtime.images import read_image
 from briges.runtime.inputs import InputFile
 from briges.runtime.outputs import picture, write_color, write_npy, write_png16
+from briges.runtime.result import DepthResult
 from briges.runtime.video import open_video, video_writer
 
 Save = Literal["png16", "npy", "color"]
