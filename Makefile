@@ -39,6 +39,8 @@ engine bench: export TEMPERATURE := $(TEMPERATURE)
 engine bench: export FLAVOUR := $(FLAVOUR)
 engine bench: export ATTENTION := $(ATTENTION)
 engine bench: export PRECISION := $(PRECISION)
+bundle-offline: export TARGET := $(TARGET)
+bundle-offline: export OUT := build/offline-$(TARGET)
 FILES := $(if $(CHECKPOINT),--checkpoint "$$CHECKPOINT")
 FILES += $(if $(DEPTH_WEIGHTS),--depth-weights "$$DEPTH_WEIGHTS")
 FILES += $(if $(SEMANTIC_WEIGHTS),--semantic-weights "$$SEMANTIC_WEIGHTS")
@@ -47,7 +49,7 @@ WEIGHTS := $(FILES) $(if $(CHECKPOINT),,--random-weights 0)
 SIZE := $(if $(HEIGHT),--height "$(HEIGHT)") $(if $(WIDTH),--width "$(WIDTH)") $(foreach size,$(SIZES),--size "$(size)")
 
 .DEFAULT_GOAL := help
-.PHONY: help setup engine plugin test test-full check fix wheel bench clean
+.PHONY: help setup engine plugin test test-full check fix wheel bundle-offline bench clean
 
 help: ## list every target
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -92,6 +94,9 @@ fix: $(INSTALLED) ## what can be mended by itself
 
 wheel: $(INSTALLED) ## wheel and sdist in dist/
 	$(BIN)/python -m build --outdir dist .
+
+bundle-offline: $(INSTALLED) ## installs without a network: TARGET=jetson-jp6|jetson-jp7|linux-x86_64 INCLUDE="DIR ..."
+	$(BIN)/briges bundle-offline --target "$$TARGET" --out "$$OUT" $(foreach folder,$(INCLUDE),--include "$(folder)")
 
 bench: $(INSTALLED) ## ONNX Runtime against eager PyTorch on the model in OUT
 	$(BIN)/briges build "$$OUT/model" --out "$$OUT/engine-onnxruntime" --flavour onnxruntime
