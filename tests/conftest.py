@@ -82,6 +82,14 @@ def sized_tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def split_tiny(sized_tiny: Path) -> Path:
+    """The bundle of ``sized_tiny`` in three parts. Do not write into it."""
+    folder = sized_tiny.parent / "split"
+    build_for_onnxruntime(sized_tiny, folder, split=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def test_data() -> Path:
     """The folder of real weights and photographs that BRIGES_TEST_DATA names; skips where there is none."""
     folder = os.environ.get("BRIGES_TEST_DATA")

@@ -12,7 +12,18 @@ from pathlib import Path
 import pytest
 from support.commands import MAIN, add_commands, environment, hide_modules, run_briges
 
-OUR_COMMANDS = ["bench", "build", "doctor", "export", "fetch", "infer", "inspect", "plugin", "stream"]
+OUR_COMMANDS = [
+    "bench",
+    "build",
+    "bundle-offline",
+    "doctor",
+    "export",
+    "fetch",
+    "infer",
+    "inspect",
+    "plugin",
+    "stream",
+]
 
 # Commands of another distribution, as a third party would add them. Each ends in its own way.
 COMMANDS = '''
@@ -105,7 +116,7 @@ def test_the_help_shows_what_is_missing_with_its_install_line(tmp_path):
     done = run_briges("--help", path=[hide_modules(tmp_path, ["torch", "onnxruntime"])])
     assert done.returncode == 0
     shown = sections(done.stdout)
-    assert [name for name, _ in shown["Commands"]] == ["doctor", "fetch", "infer", "inspect", "plugin"]
+    assert [name for name, _ in shown["Commands"]] == ["doctor", "fetch", "infer", "inspect", "plugin", "stream"]
     assert shown["Not installed here"] == [
         ["bench", "pip install 'briges-trt[bench]'"],
         ["build", "pip install 'briges-trt[build]'"],

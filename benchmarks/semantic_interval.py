@@ -1,0 +1,115 @@
+"""How far depth drifts when the semantic features are computed for every N-th frame only, and what time that saves.
+
+    python -m briges.benchmarks.semantic_interval BUNDLE VIDEO --intervals 1,2,4,8 --frames 40
+
+The bundle must be split. Each interval sees the same frames; what it gives is compared with that of interval 1, frame by
+frame: relative error = |d - d1| / |d1| in the L2 norm over the frame. The time is the whole call, by a host clock.
+"""
+
+from __future__ import annotations
+
+import itertools
+import statistics
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+
+from briges.runtime import DepthEstimator
+from briges.runtime.errors import BrigesError
+from briges.runtime.semantics import SCENE_CHANGE
+from briges.runtime.terminal import progress_bar
+from briges.runtime.video import open_video
+
+
+@dataclass(frozen=True)
+class Drift:
+    """One interval. ``computed``: for how many frames the features were; errors are relative, against interval 1."""
+
+    interval: int
+    frames: int
+    computed: int
+    mean_error: float
+    largest_error: float
+    mean_ms: float
+
+
+def measure_interval(
+    bundle: Path,
+    frames: Sequence[NDArray[np.uint8]],
+    reference: Sequence[NDArray[np.float32]] | None,
+    interval: int,
+    scene_change: float | None,
+) -> tuple[Drift, list[NDArray[np.float32]]]:
+    """Run ``frames``, uint8 RGB [h, w, 3], after one warm-up; ``reference``: the depths of interval 1, None for them.
+
+    Raises what DepthEstimator does.
+    """
+    depths, latencies_ms, computed = [], [], 0
+    with DepthEstimator(bundle, semantic_interval=interval, scene_change=scene_change) as estimator:
+        estimator(frames[0])
+        with estimator.clone() as fresh:  # whose first frame has features of its own, warm-up or not
+            for frame in frames:
+                started = time.perf_counter()
+                result = fresh(frame)
+                latencies_ms.append((time.perf_counter() - started) * 1000)
+                depths.append(result.depth)
+                computed += result.semantics_age == 0
+    errors = [
+        float(np.linalg.norm(depth - own) / np.linalg.norm(own))
+        for depth, own in zip(depths, reference or depths, strict=True)
+    ]
+    drift = Drift(
+        interval, len(frames), computed, statistics.fmean(errors), max(errors), statistics.fmean(latencies_ms)
+    )
+    return drift, depths
+
+
+def as_markdown(rows: Sequence[Drift]) -> str:
+    """The table for people and README files."""
+    head = "| N | frames | features computed | mean relative error | largest | mean ms per frame |\n|---|---|---|---|---|---|"
+    return "\n".join(
+        [
+            head,
+            *(
+                f"| {row.interval} | {row.frames} | {row.computed} | {row.mean_error:.2e} | {row.largest_error:.2e} "
+                f"| {row.mean_ms:.0f} |"
+                for row in rows
+            ),
+        ]
+    )
+
+
+@click.command()
+@click.argument("bundle", type=click.Path(path_type=Path))
+@click.argument("video", type=click.Path(path_type=Path))
+@click.option("--intervals", default="1,2,4,8", show_default=True, help="The first must be 1.")
+@click.option("--frames", "count", type=click.IntRange(min=2), default=40, show_default=True)
+@click.option("--scene-change", type=click.FloatRange(0, 1), default=SCENE_CHANGE, show_default=True)
+def main(bundle: Path, video: Path, intervals: str, count: int, scene_change: float) -> None:
+    """Measure how depth drifts with the semantic interval on VIDEO."""
+    chosen = [int(text) for text in intervals.split(",")]
+    if chosen[0] != 1:
+        raise click.UsageError("--intervals must begin with 1, which the others are compared with")
+    try:
+        with open_video(video) as opened:
+            frames = list(itertools.islice(opened.frames, count))
+        rows: list[Drift] = []
+        reference: list[NDArray[np.float32]] | None = None
+        with progress_bar(len(chosen)) as on_progress:
+            for interval in chosen:
+                row, depths = measure_interval(bundle, frames, reference, interval, scene_change)
+                rows.append(row)
+                reference = reference or depths
+                on_progress(len(rows))
+    except BrigesError as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(as_markdown(rows))
+
+
+if __name__ == "__main__":
+    main()
