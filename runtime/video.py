@@ -6,7 +6,7 @@ import contextlib
 import logging
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,8 +24,8 @@ _DEFAULT_FPS = 30.0
 _SILENT = 0  # of OpenCV's log levels
 # Some containers name their clock, 90000 per second, where the frame rate belongs.
 _MAX_FPS = 1000.0
-# What a container says of its length is an estimate for some formats: off by less than this share is no damage.
-_LENGTH_TOLERANCE = 0.1
+# What a container says of its length is an estimate for some formats: this share of it is no damage.
+LEAST_SHARE = 0.9
 
 
 @dataclass(frozen=True)
@@ -50,25 +50,42 @@ def open_video(path: Path) -> Iterator[Video]:
     not one frame can be decoded. A video that ends clearly before its stated length, as a truncated file does, yields
     what it has and logs a warning.
     """
-    import cv2
-
     subject = f"video {path}"
     if not os.path.isfile(path):  # unlike Path.is_file, no exception for names the file system cannot have
         came = "is a folder" if os.path.isdir(path) else "does not exist"
         raise ImageError(subject=subject, came=came, expected="a video file", cure="check the path")
+    with open_capture((str(path),), _unreadable(subject, "cannot be opened")) as capture:
+        width_px, height_px, fps, frame_count = capture_facts(capture, subject)
+        yield Video(width_px, height_px, fps, frame_count, _frames(capture, frame_count, subject))
+
+
+@contextlib.contextmanager
+def open_capture(arguments: Sequence[Any], refusal: ImageError) -> Iterator[Any]:
+    """Give OpenCV's VideoCapture of ``arguments``, quietly, and release it. Raises ``refusal`` if it does not open."""
+    import cv2
+
     with _quiet_opencv():
-        capture = cv2.VideoCapture(str(path))
+        capture = cv2.VideoCapture(*arguments)
         try:
             if not capture.isOpened():
-                raise _unreadable(subject, "cannot be opened")
-            width, height = (int(capture.get(key)) for key in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
-            check_image_size(height, width, subject)
-            fps, count = capture.get(cv2.CAP_PROP_FPS), capture.get(cv2.CAP_PROP_FRAME_COUNT)
-            stated = int(count) if math.isfinite(count) and count >= 1 else None
-            fps = fps if 0 < fps <= _MAX_FPS else _DEFAULT_FPS
-            yield Video(width, height, fps, stated, _frames(capture, stated, subject))
+                raise refusal
+            yield capture
         finally:
             capture.release()
+
+
+def capture_facts(capture: Any, subject: str) -> tuple[int, int, float, int | None]:
+    """Width and height in pixels, frames per second and frame count of an open capture, as of ``Video``.
+
+    Raises ImageError if the model cannot take that size.
+    """
+    import cv2
+
+    width, height = (int(capture.get(key)) for key in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
+    check_image_size(height, width, subject)
+    fps, count = capture.get(cv2.CAP_PROP_FPS), capture.get(cv2.CAP_PROP_FRAME_COUNT)
+    stated = int(count) if math.isfinite(count) and count >= 1 else None
+    return width, height, (fps if 0 < fps <= _MAX_FPS else _DEFAULT_FPS), stated
 
 
 def _frames(capture: Any, stated: int | None, subject: str) -> Iterator[NDArray[np.uint8]]:
@@ -81,7 +98,7 @@ def _frames(capture: Any, stated: int | None, subject: str) -> Iterator[NDArray[
         yield np.ascontiguousarray(frame[:, :, ::-1])  # OpenCV decodes to BGR
     if decoded == 0:
         raise _unreadable(subject, "has no frame that can be decoded")
-    if stated is not None and decoded < stated * (1 - _LENGTH_TOLERANCE):
+    if stated is not None and decoded < stated * LEAST_SHARE:
         logger.warning("%s: ended after %d of %d frames; the file may be truncated", subject, decoded, stated)
 
 
@@ -95,31 +112,53 @@ def _unreadable(subject: str, came: str) -> ImageError:
 
 
 @contextlib.contextmanager
-def video_writer(path: Path, fps: float) -> Iterator[Callable[[NDArray[np.uint8]], None]]:
+def video_writer(
+    path: Path, fps: float, *, keep_interrupted: bool = False
+) -> Iterator[Callable[[NDArray[np.uint8]], None]]:
     """Give a function that appends one uint8 RGB frame [H, W, 3] to the .mp4 (MPEG-4) video ``path``.
 
-    All frames must have the size of the first; of odd sizes the last row or column is lost, since MPEG-4 stores colour
-    for 2x2 pixels. ``path`` appears when the block ends well. On any error and on Ctrl-C what was encoded so far is
-    discarded, and a file that was there before stays. Raises OutputError if the encoder cannot be opened, or wrote
-    fewer frames than it was given, as it does without a word where the disk is full.
+    All frames must have the size of the first, else the function raises ImageError; of odd sizes the last row or column
+    is lost, since MPEG-4 stores colour for 2x2 pixels. ``path`` appears when the block ends well. On any error and on
+    Ctrl-C what was encoded so far is discarded, and a file that was there before stays; with ``keep_interrupted`` it is
+    finished instead, a playable video, if there is a frame in it, and the error goes on. Raises OutputError if the
+    encoder cannot be opened, or wrote fewer frames than it was given, as it does without a word where the disk is full.
     """
     written = 0
     writer: Any = None
+    shape: tuple[int, ...] = ()
+    interruption: BaseException | None = None
     with _quiet_opencv(), replacing(path) as temporary:
 
         def write(frame: NDArray[np.uint8]) -> None:
-            nonlocal written, writer
+            nonlocal written, writer, shape
             if writer is None:
-                writer = _open_writer(temporary, path, fps, frame)
+                writer, shape = _open_writer(temporary, path, fps, frame), frame.shape
+            if frame.shape != shape:
+                raise _another_size(path, written, shape, frame.shape)
             writer.write(np.ascontiguousarray(frame[:, :, ::-1]))
             written += 1
 
         try:
             yield write
+        except BaseException as error:
+            if not (keep_interrupted and written):
+                raise
+            interruption = error
         finally:
             if writer is not None:
                 writer.release()
         _check_written(temporary, path, written)
+    if interruption is not None:
+        raise interruption
+
+
+def _another_size(path: Path, index: int, first: tuple[int, ...], now: tuple[int, ...]) -> ImageError:
+    return ImageError(
+        subject=f"output {path}",
+        came=f"its frame {index + 1} would be {now[1]}x{now[0]} pixels, the first is {first[1]}x{first[0]}",
+        expected="frames of one size, since a video has one",
+        cure="set the camera to one size, or convert the video to one",
+    )
 
 
 def _open_writer(temporary: Path, path: Path, fps: float, frame: NDArray[np.uint8]) -> Any:

@@ -1,0 +1,77 @@
+"""Frames to a depth video, or to nothing but figures."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from briges.runtime.estimator import DepthEstimator
+from briges.runtime.outputs import picture
+from briges.runtime.pipelines.stabilise import Stabiliser
+from briges.runtime.pipelines.stages import FrameReport, PipelineSummary, run_pipeline
+from briges.runtime.result import DepthResult
+from briges.runtime.video import video_writer
+
+
+@dataclass(frozen=True)
+class Look:
+    """How depth is shown. The colours of each frame span its own minimum and maximum: brightness is per frame.
+
+    ``stabilise``: align each frame with those before it, see ``briges.runtime.pipelines.stabilise``.
+    """
+
+    colormap: str
+    side_by_side: bool = False
+    stabilise: bool = False
+
+
+def make_depth_video(
+    frames: Iterable[NDArray[np.uint8]],
+    estimator: DepthEstimator,
+    path: Path | None,
+    fps: float,
+    look: Look,
+    *,
+    temperature: float | None = None,
+    latest: bool = False,
+    max_frames: int | None = None,
+    keep_interrupted: bool = False,
+    stop: threading.Event | None = None,
+    on_frame: Callable[[FrameReport], None],
+) -> PipelineSummary:
+    """Run ``frames``, uint8 RGB [H, W, 3], through the pipeline and write the .mp4 ``path``, or none.
+
+    The parameters are those of ``run_pipeline`` and ``video_writer``, whose errors it raises; KeyboardInterrupt if it
+    was stopped before the first frame, when there is nothing to keep.
+    """
+    stop = threading.Event() if stop is None else stop
+    stabiliser = Stabiliser() if look.stabilise else None
+    with contextlib.ExitStack() as stack:
+        write = None
+        if path is not None:
+            write = stack.enter_context(video_writer(path, fps, keep_interrupted=keep_interrupted))
+
+        def sink(image: NDArray[np.uint8], result: DepthResult) -> None:
+            depth = result.depth if stabiliser is None else stabiliser(result.depth, image)
+            if write is not None:
+                write(picture(depth, look.colormap, image if look.side_by_side else None))
+
+        summary = run_pipeline(
+            frames,
+            estimator,
+            sink,
+            latest=latest,
+            stop=stop,
+            temperature=temperature,
+            max_frames=max_frames,
+            on_frame=on_frame,
+        )
+        if summary.frames == 0:
+            raise KeyboardInterrupt
+    return summary
