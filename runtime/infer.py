@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,31 +18,27 @@ from briges.runtime.estimator import DepthEstimator
 from briges.runtime.images import read_image
 from briges.runtime.inputs import InputFile
 from briges.runtime.outputs import picture, write_color, write_npy, write_png16
+from briges.runtime.pipelines.depth_video import Look, make_depth_video
+from briges.runtime.pipelines.pointcloud import Intrinsics, write_ply
+from briges.runtime.pipelines.stages import FrameReport, StageTimes
 from briges.runtime.result import DepthResult
-from briges.runtime.video import open_video, video_writer
+from briges.runtime.video import open_video
 
 Save = Literal["png16", "npy", "color"]
 
 
 @dataclass(frozen=True)
 class InferSpec:
-    """What is written and how. ``save`` is about images; of a video there is one output, a depth video."""
+    """What is written and how. ``save`` is about images; of a video there is one output, a depth video.
+
+    ``point_cloud``: the .ply of the image, if there is one image, and the camera it was taken with.
+    """
 
     out: Path
     save: tuple[Save, ...]
-    colormap: str
-    side_by_side: bool
+    look: Look
     temperature: float | None
-
-
-class StageTimes(NamedTuple):
-    """Host milliseconds of one image or frame. Colouring counts as writing, as does encoding."""
-
-    read_ms: float
-    preprocess_ms: float
-    inference_ms: float
-    postprocess_ms: float
-    write_ms: float
+    point_cloud: tuple[Path, Intrinsics] | None = None
 
 
 @dataclass(frozen=True)
@@ -91,7 +87,8 @@ def infer_all(
     for group in _groups(inputs, estimator.manifest.model.batch):
         if group[0].is_video:
             try:
-                times += _infer_video(estimator, group[0], spec, done, on_progress)
+                path = spec.out / f"{group[0].stem}_depth.mp4"
+                times += _infer_video(estimator, group[0].path, path, spec, done, on_progress)
                 videos += 1
             except ImageError as error:
                 on_error(error)
@@ -137,29 +134,56 @@ def _write_image(stem: str, image: NDArray[np.uint8], result: DepthResult, spec:
     if "npy" in spec.save:
         write_npy(spec.out / f"{stem}_depth.npy", result.depth)
     if "color" in spec.save:
-        coloured = picture(result.depth, spec.colormap, image if spec.side_by_side else None)
+        coloured = picture(result.depth, spec.look.colormap, image if spec.look.side_by_side else None)
         write_color(spec.out / f"{stem}_depth_color.png", coloured, result.notices)
+    if spec.point_cloud is not None:
+        path, intrinsics = spec.point_cloud
+        write_ply(path, result.depth, image, intrinsics, notices=result.notices)
+
+
+def infer_video(
+    estimator: DepthEstimator, path: Path, out: Path, spec: InferSpec, *, on_progress: Callable[[float], None]
+) -> Summary:
+    """Write the depth video ``out``, an .mp4, of the video ``path``.
+
+    On an error and on Ctrl-C the frames that are done are kept in ``out``, and the error is raised: ImageError for an
+    input that cannot be used, OutputError, BackendError, UsageError for the temperature.
+    on_progress: called with the share that is done, 0..1, if the length is known
+    """
+    started = time.perf_counter()
+    times = _infer_video(estimator, path, out, spec, 0, on_progress, keep_interrupted=True)
+    return Summary(0, 1, 0, time.perf_counter() - started, tuple(times))
 
 
 def _infer_video(
-    estimator: DepthEstimator, item: InputFile, spec: InferSpec, done: int, on_progress: Callable[[float], None]
+    estimator: DepthEstimator,
+    path: Path,
+    out: Path,
+    spec: InferSpec,
+    done: int,
+    on_progress: Callable[[float], None],
+    *,
+    keep_interrupted: bool = False,
 ) -> list[StageTimes]:
-    """Write the depth video. The colours of each frame span its own minimum and maximum: brightness is per frame."""
     times: list[StageTimes] = []
-    path = spec.out / f"{item.stem}_depth.mp4"
-    with open_video(item.path) as video, video_writer(path, video.fps) as write:
-        while True:
-            started = time.perf_counter()
-            frames = list(itertools.islice(video.frames, estimator.manifest.model.batch))
-            if not frames:
-                return times
-            read_ms = _ms_since(started) / len(frames)
-            for frame, result in zip(frames, estimator.batch(frames, temperature=spec.temperature), strict=True):
-                started = time.perf_counter()
-                write(picture(result.depth, spec.colormap, frame if spec.side_by_side else None))
-                times.append(_stage_times(read_ms, result, _ms_since(started)))
+    with open_video(path) as video:
+
+        def on_frame(report: FrameReport) -> None:
+            times.append(report.times)
             if video.frame_count is not None:
                 on_progress(done + min(1.0, len(times) / video.frame_count))
+
+        make_depth_video(
+            video.frames,
+            estimator,
+            out,
+            video.fps,
+            spec.look,
+            temperature=spec.temperature,
+            keep_interrupted=keep_interrupted,
+            on_frame=on_frame,
+        )
+    return times
 
 
 def _stage_times(read_ms: float, result: DepthResult, write_ms: float) -> StageTimes:

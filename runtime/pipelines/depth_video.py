@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +24,8 @@ from briges.runtime.video import video_writer
 class Look:
     """How depth is shown. The colours of each frame span its own minimum and maximum: brightness is per frame.
 
-    ``stabilise``: align each frame with those before it, see ``briges.runtime.pipelines.stabilise``.
+    ``stabilise``: align each frame of a video with those before it, see ``briges.runtime.pipelines.stabilise``, and
+    colour all of them over one slowly moving range.
     """
 
     colormap: str
@@ -51,16 +53,16 @@ def make_depth_video(
     was stopped before the first frame, when there is nothing to keep.
     """
     stop = threading.Event() if stop is None else stop
-    stabiliser = Stabiliser() if look.stabilise else None
+    draw = _drawing(look)
     with contextlib.ExitStack() as stack:
         write = None
         if path is not None:
             write = stack.enter_context(video_writer(path, fps, keep_interrupted=keep_interrupted))
 
         def sink(image: NDArray[np.uint8], result: DepthResult) -> None:
-            depth = result.depth if stabiliser is None else stabiliser(result.depth, image)
+            drawn = draw(image, result.depth)
             if write is not None:
-                write(picture(depth, look.colormap, image if look.side_by_side else None))
+                write(drawn)
 
         summary = run_pipeline(
             frames,
@@ -75,3 +77,25 @@ def make_depth_video(
         if summary.frames == 0:
             raise KeyboardInterrupt
     return summary
+
+
+def _drawing(look: Look) -> Callable[[NDArray[np.uint8], NDArray[np.float32]], NDArray[np.uint8]]:
+    """What turns a frame and its depth into a picture; it remembers the frames before it if ``look`` says so."""
+    if not look.stabilise:
+        return lambda image, depth: picture(depth, look.colormap, image if look.side_by_side else None)
+    stabiliser = Stabiliser()
+
+    def draw(image: NDArray[np.uint8], depth: NDArray[np.float32]) -> NDArray[np.uint8]:
+        coloured = _colourise_within(stabiliser(depth, image), look.colormap, *stabiliser.limits)
+        return np.concatenate([image, coloured], axis=1) if look.side_by_side else coloured
+
+    return draw
+
+
+def _colourise_within(depth: NDArray[np.float32], colormap: str, low: float, high: float) -> NDArray[np.uint8]:
+    """As ``briges.runtime.postprocess.colourise``, over a given range; what is outside gets the colour of its end."""
+    import cv2
+
+    table: Any = getattr(cv2, f"COLORMAP_{colormap.upper()}")
+    scaled = np.clip((depth - low) / (high - low), 0, 1) if high > low else np.zeros_like(depth)
+    return np.ascontiguousarray(cv2.applyColorMap(np.rint(scaled * 255).astype(np.uint8), table)[:, :, ::-1])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,12 +29,16 @@ class Stabiliser:
     weights, so that what moves does not count, and undone. The reference is the exponential moving average of what
     comes out, the new frame's share 0.1. It starts afresh when ``briges.runtime.semantics.scene_change`` to the frame
     before is above 0.1 (of 1) or the size changes. For one video or camera; frames in order.
+
+    ``limits``: minimum and maximum of what came out, averaged in the same way, to colour by: colours that span each
+    frame's own range would bring the flicker back.
     """
 
     def __init__(self) -> None:
         self._reference: NDArray[np.float64] | None = None
         self._view: NDArray[np.uint8] | None = None
         self._shape: tuple[int, ...] = ()
+        self.limits = (0.0, 0.0)
 
     def __call__(self, depth: NDArray[np.float32], image: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Align inverse depth [H, W] of ``image``, uint8 RGB [H, W, 3]; returns a new float32 [H, W], >= 0."""
@@ -42,12 +47,22 @@ class Stabiliser:
         self._view, self._shape = view, depth.shape
         if fresh or self._reference is None:
             self._reference = grid
-            return np.maximum(depth, np.float32(0))
+            result = np.maximum(depth, np.float32(0))
+            self.limits = float(result.min()), float(result.max())
+            return result
         scale, shift = _robust_line(self._reference, grid)
         aligned = (grid - shift) / scale
-        self._reference = (1 - _NEW_SHARE) * self._reference + _NEW_SHARE * aligned
-        result: NDArray[np.float32] = np.maximum((depth - np.float32(shift)) / np.float32(scale), np.float32(0))
+        self._reference = _moved(self._reference, aligned)
+        result = np.maximum((depth - np.float32(shift)) / np.float32(scale), np.float32(0))
+        self.limits = _moved(self.limits[0], float(result.min())), _moved(self.limits[1], float(result.max()))
         return result
+
+
+Average = TypeVar("Average", float, NDArray[np.float64])
+
+
+def _moved(average: Average, new: Average) -> Average:
+    return (1 - _NEW_SHARE) * average + _NEW_SHARE * new
 
 
 def _grid(depth: NDArray[np.float32]) -> NDArray[np.float64]:
