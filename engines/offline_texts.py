@@ -75,8 +75,8 @@ TensorRT is not in here: it is the system's own, as JetPack or NVIDIA's packages
 {included}
 To remove it, delete FOLDER and this folder.
 """
-_PLUGIN = """build/plugin holds the attention plugin's compiled kernels. `briges build`, run in this folder, finds them and
-compiles the C++ part with the device's own headers; its sources are in the wheel.
+_PLUGIN = """build/plugin holds the attention plugin's compiled kernels. `briges build`, run in this folder,
+finds them and compiles the C++ part with the device's own headers; its sources are in the wheel.
 """
 _NO_PLUGIN = """No attention plugin is in here, since there was no build/plugin where this was made: engines get native
 attention. To have it, run `briges plugin` there and make this folder again.

@@ -23,6 +23,8 @@ from briges.runtime.errors import BuildError, DownloadError, OutputError
 from briges.runtime.files import sha256_of
 
 _NO_SPACE = "No space left on device"
+# pip explains a conflict in four.
+_REASON_LINES = 4
 
 
 def build_wheel(checkout: Path, out: Path, said: Callable[[str], None]) -> Path:
@@ -39,22 +41,18 @@ def build_wheel(checkout: Path, out: Path, said: Callable[[str], None]) -> Path:
             subject="the project's wheel",
             came=_reason(lines, code),
             expected="`python -m build` to make it",
-            cure="run `make wheel` to see all it says; it fetches setuptools unless that is in pip's cache",
+            cure="run it where pip can reach its index, for setuptools; `make wheel` shows all it says",
         )
     return wheels[0]
 
 
 def target_constraints(constraints: str, target: Target) -> str:
-    """The lines of our constraints.txt that hold on ``target``, with cuda-bindings for its driver."""
-    kept = []
-    for line in constraints.splitlines():
-        text = line.partition("#")[0].strip()
-        if not text:
-            continue
-        pin = Requirement(text)
-        if pin.name != "cuda-bindings" and (pin.marker is None or pin.marker.evaluate(target.markers)):
-            kept.append(f"{pin.name}{pin.specifier}")
-    return "\n".join([*kept, target.cuda_bindings, ""])
+    """The lines of our constraints.txt that hold on ``target``, and those that it has in their place."""
+    instead = [Requirement(text) for text in target.pins]
+    pins = [Requirement(text) for line in constraints.splitlines() if (text := line.partition("#")[0].strip())]
+    held = [pin for pin in pins if pin.marker is None or pin.marker.evaluate(target.markers)]
+    kept = [pin for pin in held if pin.name not in {other.name for other in instead}]
+    return "".join(f"{pin.name}{pin.specifier}\n" for pin in (*kept, *instead))
 
 
 def download_wheels(
@@ -160,6 +158,8 @@ def _follow(command: list[str], environment: dict[str, str], said: Callable[[str
 
 
 def _reason(lines: list[str], code: int) -> str:
-    """The last error in ``lines``, else the last line."""
-    errors = [line for line in lines if line.startswith(("ERROR", "error:"))]
-    return (errors or lines or [f"it says nothing and ends with exit code {code}"])[-1]
+    """What it said from the first error on, or its last line."""
+    # `python -m build` puts a mark before what pip says.
+    first = next((at for at, line in enumerate(lines) if line.lstrip("<> ").startswith("ERROR")), len(lines) - 1)
+    said = lines[max(first, 0) :][:_REASON_LINES] or [f"it says nothing and ends with exit code {code}"]
+    return "\n    ".join(said)
