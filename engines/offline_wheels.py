@@ -159,7 +159,7 @@ def _follow(command: list[str], environment: dict[str, str], said: Callable[[str
 
 def _reason(lines: list[str], code: int) -> str:
     """What it said from the first error on, or its last line."""
-    # `python -m build` puts a mark before what pip says.
-    first = next((at for at, line in enumerate(lines) if line.lstrip("<> ").startswith("ERROR")), len(lines) - 1)
+    lines = [line.lstrip("<> ") for line in lines]  # the marks of `python -m build` on what pip says
+    first = next((at for at, line in enumerate(lines) if line.startswith("ERROR")), len(lines) - 1)
     said = lines[max(first, 0) :][:_REASON_LINES] or [f"it says nothing and ends with exit code {code}"]
     return "\n    ".join(said)

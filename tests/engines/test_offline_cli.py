@@ -78,11 +78,10 @@ def test_two_models_of_one_name_are_refused(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("in_checkout")
 def test_without_an_index_nothing_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
-    monkeypatch.setenv("PIP_FIND_LINKS", "")
+    monkeypatch.delenv("PIP_FIND_LINKS", raising=False)
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     said = refusal("--target", "jetson-jp6", "--out", tmp_path / "out", code=1)
-    assert "Error: the project's wheel:" in said
-    assert "No matching distribution found for setuptools" in said
+    assert "Error: the project's wheel: ERROR: Cannot install setuptools" in said
     assert list(tmp_path.iterdir()) == []
 
 
