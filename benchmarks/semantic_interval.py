@@ -2,8 +2,8 @@
 
     python -m briges.benchmarks.semantic_interval BUNDLE VIDEO --intervals 1,2,4,8 --frames 40
 
-The bundle must be split. Each interval sees the same frames; what it gives is compared with that of interval 1, frame by
-frame: relative error = |d - d1| / |d1| in the L2 norm over the frame. The time is the whole call, by a host clock.
+The bundle must be split. Each interval sees the same frames; what it gives is compared with that of interval 1, frame
+by frame: relative error = |d - d1| / |d1| in the L2 norm over the frame. The time is the whole call, by a host clock.
 """
 
 from __future__ import annotations
@@ -71,7 +71,8 @@ def measure_interval(
 
 def as_markdown(rows: Sequence[Drift]) -> str:
     """The table for people and README files."""
-    head = "| N | frames | features computed | mean relative error | largest | mean ms per frame |\n|---|---|---|---|---|---|"
+    columns = ("N", "frames", "features computed", "mean relative error", "largest", "mean ms per frame")
+    head = f"| {' | '.join(columns)} |\n{'|---' * len(columns)}|"
     return "\n".join(
         [
             head,

@@ -14,6 +14,7 @@ after normalisation, and in the semantic branch 1 of 255, since Pillow rounds th
 from __future__ import annotations
 
 import math
+import threading
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -25,6 +26,8 @@ from briges.runtime.errors import ImageError
 from briges.runtime.sidecar import ImageInput
 
 Fit = Literal["pad", "stretch"]
+
+_scratch = threading.local()
 
 
 @dataclass(frozen=True)
@@ -107,13 +110,16 @@ def fill_depth_input(
     import cv2
 
     size = (placement.width, placement.height)
+    padded = size != (spec.width_px, spec.height_px)
     if spec.dtype == "uint8":
-        out[...] = _fill_colour(spec)
-        placement.crop(out)[...] = _rgb(cv2.resize(image, size, interpolation=cv2.INTER_CUBIC), bgr)
+        if padded:
+            out[...] = _fill_colour(spec)
+        _resize_into(placement.crop(out), image, cv2.INTER_CUBIC, bgr)
         return
-    out[...] = 0.0
-    resized = cv2.resize(image.astype(np.float32), size, interpolation=cv2.INTER_CUBIC)
-    placement.crop(np.moveaxis(out, 0, -1))[...] = _normalise(_rgb(resized, bgr), spec)
+    if padded:
+        out[...] = 0.0
+    resized: Any = cv2.resize(_as_float(image), size, interpolation=cv2.INTER_CUBIC)
+    _normalise_into(placement.crop(np.moveaxis(out, 0, -1)), resized, spec, bgr)
 
 
 def fill_semantic_input(
@@ -134,9 +140,9 @@ def fill_semantic_input(
     from PIL import Image
 
     canvas = np.empty((depth.height_px, depth.width_px, 3), np.uint8)
-    canvas[...] = _fill_colour(depth)
-    size = (placement.width, placement.height)
-    placement.crop(canvas)[...] = _rgb(cv2.resize(image, size, interpolation=cv2.INTER_LINEAR), bgr)
+    if (placement.height, placement.width) != canvas.shape[:2]:
+        canvas[...] = _fill_colour(depth)
+    _resize_into(placement.crop(canvas), image, cv2.INTER_LINEAR, bgr)
     scale = spec.height_px / max(depth.height_px, depth.width_px)
     longest = (int(depth.width_px * scale + 0.5), int(depth.height_px * scale + 0.5))
     resized = np.asarray(Image.fromarray(canvas).resize(longest, Image.Resampling.BILINEAR))
@@ -144,19 +150,41 @@ def fill_semantic_input(
     if spec.dtype == "uint8":
         out[...] = cv2.resize(resized, square, interpolation=cv2.INTER_LINEAR) if longest != square else resized
         return
-    normalised = _normalise(resized.astype(np.float32), spec)
-    stretched = cv2.resize(normalised, square, interpolation=cv2.INTER_LINEAR) if longest != square else normalised
-    np.moveaxis(out, 0, -1)[...] = stretched
+    values = resized.astype(np.float32)
+    # Stretched before it is normalised: the weights sum to 1, so the order makes no difference.
+    stretched: Any = cv2.resize(values, square, interpolation=cv2.INTER_LINEAR) if longest != square else values
+    _normalise_into(np.moveaxis(out, 0, -1), stretched, spec, bgr=False)
 
 
-def _rgb(image: NDArray[Any], bgr: bool) -> NDArray[Any]:
-    # After the resize, where there are fewer pixels.
-    return image[:, :, ::-1] if bgr else image
+def _resize_into(crop: NDArray[np.uint8], image: NDArray[np.uint8], interpolation: int, bgr: bool) -> None:
+    """Resize ``image`` to ``crop``, a view, without an array in between; channels become RGB."""
+    import cv2
+
+    size = (crop.shape[1], crop.shape[0])
+    written = cv2.resize(np.ascontiguousarray(image), size, dst=crop, interpolation=interpolation)
+    # OpenCV ignores a dst that it cannot write, and returns another array.
+    assert np.shares_memory(written, crop)
+    if bgr:
+        cv2.cvtColor(crop, cv2.COLOR_BGR2RGB, dst=crop)
+
+
+def _as_float(image: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """``image`` as float32, in memory that this thread's next call overwrites: new memory takes longer than the copy."""
+    held: NDArray[np.float32] | None = getattr(_scratch, "values", None)
+    if held is None or held.shape != image.shape:
+        held = _scratch.values = np.empty(image.shape, np.float32)
+    np.copyto(held, image)
+    return held
 
 
 def _fill_colour(spec: ImageInput) -> NDArray[np.uint8]:
     return np.rint(np.array(spec.mean)).astype(np.uint8)
 
 
-def _normalise(image: NDArray[Any], spec: ImageInput) -> NDArray[Any]:
-    return (image - np.array(spec.mean, np.float32)) / np.array(spec.std, np.float32)
+def _normalise_into(out: NDArray[np.float32], image: NDArray[np.float32], spec: ImageInput, bgr: bool) -> None:
+    """(image - mean) / std into ``out``, both [H, W, 3]; ``out`` is RGB and may be a view of planes."""
+    # Plane by plane: a sixth of the time of all channels at once, whose rows of three defeat vector instructions.
+    for channel, (mean, std) in enumerate(zip(spec.mean, spec.std, strict=True)):
+        plane = out[:, :, channel]
+        np.subtract(image[:, :, 2 - channel if bgr else channel], np.float32(mean), out=plane)
+        np.divide(plane, np.float32(std), out=plane)
