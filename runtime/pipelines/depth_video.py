@@ -49,6 +49,7 @@ def make_depth_video(
 ) -> PipelineSummary:
     """Run ``frames``, uint8 RGB [H, W, 3], through the pipeline and write the .mp4 ``path``, or none.
 
+    A frame stands in for those dropped just before it, so that the video keeps the pace of the source.
     The parameters are those of ``run_pipeline`` and ``video_writer``, whose errors it raises; KeyboardInterrupt if it
     was stopped before the first frame, when there is nothing to keep.
     """
@@ -59,10 +60,11 @@ def make_depth_video(
         if path is not None:
             write = stack.enter_context(video_writer(path, fps, keep_interrupted=keep_interrupted))
 
-        def sink(image: NDArray[np.uint8], result: DepthResult) -> None:
+        def sink(image: NDArray[np.uint8], result: DepthResult, lost: int) -> None:
             drawn = draw(image, result.depth)
             if write is not None:
-                write(drawn)
+                for _ in range(1 + lost):
+                    write(drawn)
 
         summary = run_pipeline(
             frames,

@@ -16,7 +16,7 @@ from briges.runtime.estimator import DepthEstimator
 from briges.runtime.pipelines.channel import Channel
 from briges.runtime.result import DepthResult
 
-Sink = Callable[[NDArray[np.uint8], DepthResult], None]
+Sink = Callable[[NDArray[np.uint8], DepthResult, int], None]
 
 # A camera may run for weeks; this many latencies are remembered.
 _REMEMBERED = 10_000
@@ -62,6 +62,7 @@ class _Decoded(NamedTuple):
 class _Estimated(NamedTuple):
     decoded: _Decoded
     result: DepthResult
+    dropped: int
 
 
 def run_pipeline(
@@ -79,7 +80,8 @@ def run_pipeline(
     """Take every frame through ``estimator`` to ``sink``, in order; the three work on different frames at once.
 
     frames: uint8 RGB [height, width, 3], read in a thread of its own
-    sink: takes a frame and its depth, in another; ``on_frame`` is called there after it
+    sink: takes a frame, its depth, and how many frames were dropped just before it, in another; ``on_frame`` is
+        called there after it
     latest: for cameras, a new frame replaces the one that inference has not taken yet. Otherwise nothing is dropped:
         whoever is ahead waits
     queue_frames: how many frames may wait before inference and before the sink, unless ``latest``
@@ -99,9 +101,10 @@ def run_pipeline(
 
     def encode() -> None:
         nonlocal count
+        dropped = 0
         while items := estimated.take():
-            report = _encode(items[0], sink, decoded.dropped)
-            count += 1
+            report = _encode(items[0], sink, items[0].dropped - dropped)
+            count, dropped = count + 1, report.dropped
             latencies_ms.append(report.latency_ms)
             on_frame(report)
 
@@ -163,16 +166,17 @@ def _estimate(
         chunk = decoded.take(wanted, stop)
         if not chunk:
             return
+        dropped = decoded.dropped
         results = estimator.batch([item.image for item in chunk], temperature=temperature)
         for item, result in zip(chunk, results, strict=True):
-            if not estimated.put(_Estimated(item, result)):
+            if not estimated.put(_Estimated(item, result, dropped)):
                 return
         done += len(chunk)
 
 
-def _encode(item: _Estimated, sink: Sink, dropped: int) -> FrameReport:
+def _encode(item: _Estimated, sink: Sink, lost: int) -> FrameReport:
     started_s = time.perf_counter()
-    sink(item.decoded.image, item.result)
+    sink(item.decoded.image, item.result, lost)
     now_s = time.perf_counter()
     timings = item.result.timings
     times = StageTimes(
@@ -182,4 +186,4 @@ def _encode(item: _Estimated, sink: Sink, dropped: int) -> FrameReport:
         timings.postprocess_ms,
         (now_s - started_s) * 1000,
     )
-    return FrameReport(times, (now_s - item.decoded.at_s) * 1000, dropped, item.result.semantics_age)
+    return FrameReport(times, (now_s - item.decoded.at_s) * 1000, item.dropped, item.result.semantics_age)
