@@ -20,6 +20,8 @@ from PIL import Image
 from support.media import briges, briges_process, noise, write_video
 from support.stub_bundle import build_stub_bundle
 
+from briges.runtime.video import open_video
+
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -169,6 +171,10 @@ def test_a_damaged_or_foreign_bundle_is_refused(
         (["--temperature", "0"], "0.0 is not in the range x>0"),
         (["--temperature", "3"], "temperature: 3.0 for a bundle whose temperature is none"),
         (["--fit", "crop"], "'crop' is not one of 'pad', 'stretch'"),
+        (["--video", "x.mp4"], "Give PATHS, or one video with --video."),
+        (["--intrinsics", "1,2,3,4"], "point cloud: --intrinsics alone"),
+        (["--pointcloud", "x.ply", "--intrinsics", "1,2,3"], "intrinsics: '1,2,3'"),
+        (["--semantic-interval", "2"], "semantic_interval"),
     ],
 )
 def test_options_that_cannot_be_are_usage_errors(
@@ -181,7 +187,11 @@ def test_options_that_cannot_be_are_usage_errors(
 def test_the_bundle_the_paths_and_out_are_required(
     bundle: Path, photo: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for arguments, missing in (((), "'BUNDLE'"), ((bundle, "--out", "x"), "'PATHS...'"), ((bundle, photo), "'--out'")):
+    for arguments, missing in (
+        ((), "'BUNDLE'"),
+        ((bundle, "--out", "x"), "Give PATHS, or one video with --video."),
+        ((bundle, photo), "'--out'"),
+    ):
         assert briges("infer", *arguments) == 2
         assert missing in capsys.readouterr().err
 
@@ -189,7 +199,7 @@ def test_the_bundle_the_paths_and_out_are_required(
 def test_help_teaches_by_example(capsys: pytest.CaptureFixture[str]) -> None:
     assert briges("infer", "--help") == 0
     shown = capsys.readouterr().out
-    assert shown.count("\n    briges infer build/engine ") == 3
+    assert shown.count("\n    briges infer build/engine ") == 4
 
 
 @pytest.mark.parametrize(("name", "limit_bytes"), [("a.png", 5000), ("clip.avi", 2000)])
@@ -252,6 +262,20 @@ def test_ctrl_c_in_a_video_discards_what_was_encoded_of_it(bundle: Path, tmp_pat
     err = _interrupt_when(encoding, "infer", bundle, path, "--out", out)
     assert err == "Interrupted: what was finished is kept, nothing is left half-written."
     assert os.listdir(out) == []
+
+
+def test_ctrl_c_keeps_what_was_encoded_of_the_one_video_that_was_asked_for(bundle: Path, tmp_path: Path) -> None:
+    out = tmp_path / "depth.mp4"
+    path = write_video(tmp_path / "clip.avi", 600, height=448, width=560)
+
+    def encoding() -> bool:
+        return any(file.stat().st_size > 0 for file in tmp_path.glob(".depth.*.mp4"))
+
+    err = _interrupt_when(encoding, "infer", bundle, "--video", path, "--out", out)
+    assert err == "Interrupted: what was finished is kept, nothing is left half-written."
+    assert sorted(os.listdir(tmp_path)) == ["clip.avi", "depth.mp4"]
+    with open_video(out) as video:
+        assert 0 < len(list(video.frames)) < 600
 
 
 def test_a_terminal_gets_a_progress_bar_and_error_texts_are_not_taken_for_markup(bundle: Path, photo: Path) -> None:

@@ -12,7 +12,8 @@ from PIL import Image
 from support.media import briges, landmarks, noise, write_video
 from support.stub_bundle import build_stub_bundle, luminance
 
-from briges.runtime.infer import StageTimes, Summary
+from briges.runtime.infer import Summary
+from briges.runtime.pipelines.stages import StageTimes
 from briges.runtime.video import open_video
 
 
@@ -141,6 +142,54 @@ def test_a_video_becomes_a_depth_video_of_its_rate_and_length(
             assert abs(left_of_input - 20 * index) < 12
             assert right_of_depth > 235, "the brighter half is the nearer one in every frame"
             assert frame[8:-8, 78:98].mean() < 20
+
+
+def test_the_one_video_goes_to_the_file_or_the_folder_that_is_named(
+    bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write_video(tmp_path / "street.avi", 9, fps=12.0)
+    for out, made in ((tmp_path / "new" / "d.mp4",) * 2, (tmp_path / "out", tmp_path / "out" / "street_depth.mp4")):
+        assert briges("infer", bundle, "--video", path, "--out", out, "--side-by-side") == 0
+        printed = capsys.readouterr().out
+        assert re.match(r"9 frames of 1 video in [0-9.]+ s - median per frame: read ", printed)
+        assert printed.endswith(f" - outputs in {made}\n")
+        assert _names(made.parent) == [made.name]
+        with open_video(made) as video:
+            assert (video.width_px, video.height_px, video.fps, video.frame_count) == (140, 56, 12.0, 9)
+
+
+def test_a_video_that_cannot_be_used_is_one_error_and_leaves_no_file(
+    bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "x.mp4").write_text("not a video")
+    assert briges("infer", bundle, "--video", tmp_path / "x.mp4", "--out", tmp_path / "out" / "d.mp4") == 1
+    assert capsys.readouterr().err.startswith(f"Error: video {tmp_path / 'x.mp4'}: cannot be opened\n")
+    assert _names(tmp_path / "out") == []
+
+
+def test_a_truncated_video_gives_the_depth_of_what_it_has(
+    bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write_video(tmp_path / "x.avi", 40)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    assert briges("infer", bundle, "--video", path, "--out", tmp_path / "d.mp4") == 0
+    printed = capsys.readouterr()
+    assert re.search(r"WARNING: video .*: ended after \d+ of 40 frames; the file may be truncated", printed.err)
+    frames = int(printed.out.split()[0])
+    with open_video(tmp_path / "d.mp4") as video:
+        assert 5 < video.frame_count == frames < 36
+
+
+def test_a_photograph_becomes_a_point_cloud_beside_its_depth(bundle: Path, tmp_path: Path) -> None:
+    path = _save(tmp_path / "photo.png", noise())
+    options = ("--save", "npy", "--pointcloud", tmp_path / "new" / "photo.ply", "--intrinsics", "70,70,35,28")
+    assert briges("infer", bundle, path, "--out", tmp_path / "out", *options) == 0
+    raw = (tmp_path / "new" / "photo.ply").read_bytes()
+    start = raw.index(b"end_header\n") + 11
+    assert b"element vertex 3920\n" in raw[:start]
+    vertices = np.frombuffer(raw[start:], np.dtype([("xyz", "<f4", 3), ("rgb", "u1", 3)]))
+    assert (vertices["rgb"] == noise().reshape(-1, 3)).all()
+    assert vertices["xyz"][:, 2].argmin() == np.load(tmp_path / "out" / "photo_depth.npy").argmax()
 
 
 def test_images_and_videos_mix_and_a_bad_video_does_not_stop_the_rest(

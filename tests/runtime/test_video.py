@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -19,9 +20,15 @@ from briges.runtime.errors import ImageError, OutputError
 from briges.runtime.video import open_video, video_writer
 
 
-def _write(path: Path, frames: list[NDArray[np.uint8]], error: BaseException | None = None) -> None:
+def _write(
+    path: Path,
+    frames: list[NDArray[np.uint8]],
+    error: BaseException | None = None,
+    *,
+    keep_interrupted: bool = False,
+) -> None:
     """Write ``frames``, 10 per second, and then raise ``error``, if any, before the video is finished."""
-    with video_writer(path, 10.0) as write:
+    with video_writer(path, 10.0, keep_interrupted=keep_interrupted) as write:
         for frame in frames:
             write(frame)
         if error is not None:
@@ -125,10 +132,47 @@ def test_a_size_the_encoder_cannot_take_is_an_output_error(tmp_path: Path) -> No
     assert os.listdir(tmp_path) == []
 
 
+def test_a_frame_of_another_size_is_refused_before_the_encoder_drops_it_without_a_word(tmp_path: Path) -> None:
+    with pytest.raises(ImageError) as caught:
+        _write(tmp_path / "x.mp4", [landmarks(), landmarks(), landmarks(28, 30)])
+    assert caught.value.subject == f"output {tmp_path / 'x.mp4'}"
+    assert caught.value.came == "its frame 3 would be 30x28 pixels, the first is 70x56"
+    assert caught.value.expected == "frames of one size, since a video has one"
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("frames", [[landmarks()] * 5, [landmarks()] * 5 + [landmarks(28, 28)]])
+def test_what_was_encoded_before_an_interruption_or_an_error_is_kept_if_asked_for(
+    tmp_path: Path, frames: list[NDArray[np.uint8]]
+) -> None:
+    (tmp_path / "x.mp4").write_bytes(b"old")
+    stop = KeyboardInterrupt if len(frames) == 5 else ImageError
+    with pytest.raises(stop):
+        _write(tmp_path / "x.mp4", frames, KeyboardInterrupt(), keep_interrupted=True)
+    assert os.listdir(tmp_path) == ["x.mp4"]
+    with open_video(tmp_path / "x.mp4") as video:
+        assert len(list(video.frames)) == 5
+
+
+def test_without_a_frame_there_is_nothing_to_keep(tmp_path: Path) -> None:
+    (tmp_path / "x.mp4").write_bytes(b"old")
+    with pytest.raises(KeyboardInterrupt):
+        _write(tmp_path / "x.mp4", [], KeyboardInterrupt(), keep_interrupted=True)
+    assert (tmp_path / "x.mp4").read_bytes() == b"old"
+
+
 def test_frames_the_encoder_drops_are_noticed(tmp_path: Path) -> None:
-    frames = [landmarks(), landmarks(28, 28)]  # OpenCV drops a frame of another size without a word
-    with pytest.raises(OutputError, match="the encoder wrote 1 of 2 frames"):
-        _write(tmp_path / "x.mp4", frames)
+    code = (
+        "import resource, sys; from pathlib import Path; import numpy as np\n"
+        "from briges.runtime.video import video_writer\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))\n"
+        "with video_writer(Path(sys.argv[1]), 10.0) as write:\n"
+        "    for seed in range(20):\n"
+        "        write(np.random.default_rng(seed).integers(0, 255, (128, 128, 3), np.uint8))\n"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "x.mp4")]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert re.search(r"OutputError: output .*: the encoder wrote \d+ of 20 frames", done.stderr)
     assert os.listdir(tmp_path) == []
 
 

@@ -47,7 +47,7 @@ def test_points_and_colours_come_back_row_by_row_with_the_nearest_at_1_and_the_f
 
 
 def test_the_file_says_that_these_are_not_metres_and_what_else_must_be_known(tmp_path: Path) -> None:
-    write_ply(tmp_path / "x.ply", DEPTH, IMAGE, CAMERA, notices=("RANDOM WEIGHTS\n(seed 7) – no depth",))
+    write_ply(tmp_path / "x.ply", DEPTH, IMAGE, CAMERA, notices=("RANDOM WEIGHTS\n(seed 7) \u2013 no depth",))
     comments = [line for line in _read(tmp_path / "x.ply")[0] if line.startswith("comment ")]
     assert comments == [
         "comment relative, affine-invariant inverse depth; not metres",

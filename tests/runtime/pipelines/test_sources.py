@@ -76,11 +76,13 @@ def test_a_network_camera_is_live_and_when_it_vanishes_that_is_said(caplog: pyte
     assert caplog.messages == [f"stream {url}: ended after {len(frames)} frames; what came until then is kept"]
 
 
-def test_frames_may_change_their_size_on_the_way() -> None:
+def test_a_camera_that_changes_its_size_on_the_way_goes_on() -> None:
     with camera([(56, 70)] * 20 + [(84, 112)] * 20) as url, open_source(url) as source:
-        shapes = [frame.shape for frame in source.frames]
-    assert shapes[0] == (56, 70, 3)
-    assert (84, 112, 3) in shapes
+        frames = list(source.frames)
+    assert len(frames) >= 38
+    # Recent releases of OpenCV scale to the first size, older ones hand on what comes.
+    assert frames[-1].shape in ((56, 70, 3), (84, 112, 3))
+    assert np.abs(frames[-1][-5, 5].astype(int) - (0, 0, 255)).max() < 30
 
 
 def test_what_is_not_there_is_refused_without_telling_the_password() -> None:
@@ -88,7 +90,7 @@ def test_what_is_not_there_is_refused_without_telling_the_password() -> None:
         pass
     assert (caught.value.subject, caught.value.came) == ("stream rtsp://127.0.0.1:9/live", "cannot be opened")
     assert "secret" not in str(caught.value)
-    with pytest.raises(ImageError, match="video nowhere.mp4: does not exist"), open_source("nowhere.mp4"):
+    with pytest.raises(ImageError, match=r"video nowhere\.mp4: does not exist"), open_source("nowhere.mp4"):
         pass
     with pytest.raises(ImageError) as caught, open_source("97"):
         pass
