@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
+import platform
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,11 +14,12 @@ from pathlib import Path
 import pytest
 from support.stub_bundle import build_stub_bundle
 
+from briges.engines.offline import bundle_offline
 from briges.engines.offline_targets import TARGETS
 from briges.engines.plugin.record import read_plugin
+from briges.engines.watcher import Watcher
 
 ROOT = Path(__file__).resolve().parents[2]
-BRIGES = Path(sys.executable).parent / "briges"
 pytestmark = pytest.mark.slow
 
 
@@ -64,20 +68,38 @@ def test_a_jetson_gets_wheels_for_its_python_and_driver_and_no_tensorrt(
 
 @pytest.mark.skipif(sys.version_info[:2] != (3, 11), reason="the folder for a PC is for Python 3.11")
 def test_on_this_machine_it_installs_without_a_network_and_computes_depth(tmp_path: Path) -> None:
-    out, environment = tmp_path / "offline", tmp_path / "env"
-    make("linux-x86_64", out, build_stub_bundle(tmp_path / "stub"))
+    make("linux-x86_64", tmp_path / "offline", build_stub_bundle(tmp_path / "stub"))
+    install_and_infer(tmp_path, sys.executable)
+
+
+@pytest.mark.parametrize("name", ["jetson-jp6", "jetson-jp7"])
+def test_the_releases_that_a_jetson_gets_work_together_under_its_python(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    python = shutil.which(f"python{TARGETS[name].python}")
+    if python is None:
+        pytest.skip(f"no python{TARGETS[name].python} in PATH")
+    # The same releases, in wheels for this machine.
+    monkeypatch.setitem(TARGETS, name, dataclasses.replace(TARGETS[name], machine=platform.machine()))
+    silent = Watcher(lambda step: None, lambda phase, done, total: None)
+    bundle_offline(name, tmp_path / "offline", [build_stub_bundle(tmp_path / "stub")], ROOT, silent)
+    install_and_infer(tmp_path, python)
+
+
+def install_and_infer(folder: Path, python: str) -> None:
+    """Install ``folder / "offline"`` with ``python`` and no network, and run the stub that came with it."""
+    out, environment = folder / "offline", folder / "env"
     # An index that nobody answers, and a proxy in the way of all the rest.
-    variables = {"PIP_NO_INDEX": "1", "PIP_INDEX_URL": "http://127.0.0.1:9/simple"}
+    variables = os.environ | {"PIP_NO_INDEX": "1", "PIP_INDEX_URL": "http://127.0.0.1:9/simple", "PYTHON": python}
     variables |= dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9")
-    variables |= {"PYTHON": sys.executable}
     installed = subprocess.run(
-        ["sh", out / "install.sh", environment], env=os.environ | variables, capture_output=True, text=True, check=False
+        ["sh", out / "install.sh", environment], env=variables, capture_output=True, text=True, check=False
     )
     assert installed.returncode == 0, installed.stderr
     assert re.search(r"yes +onnxruntime", installed.stdout)
     assert "Installed. Next:" in installed.stdout
     photograph = ROOT / "runtime" / "photographs" / "coffee.jpg"
-    command = [environment / "bin" / "briges", "infer", "included/stub-engine", photograph, "--out", tmp_path / "depth"]
-    done = subprocess.run(command, cwd=out, env=os.environ | variables, capture_output=True, text=True, check=False)
+    command = [environment / "bin" / "briges", "infer", "included/stub-engine", photograph, "--out", folder / "depth"]
+    done = subprocess.run(command, cwd=out, env=variables, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert len(list((tmp_path / "depth").iterdir())) == 3
+    assert len(list((folder / "depth").iterdir())) == 3
