@@ -20,7 +20,7 @@ from briges.runtime.video import LEAST_SHARE, capture_facts, open_capture, open_
 logger = logging.getLogger("briges")
 
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
-_PASSWORD = re.compile(r"//[^/@]*@")
+_PASSWORD = re.compile(r"//[^/]*@")
 # OpenCV waits for 30 s, for a server that does not answer as for the next frame of one that went silent.
 _TIMEOUT_MS = 5000
 
@@ -70,27 +70,28 @@ def open_source(text: str) -> Iterator[Source]:
 
 
 def _how_to_open(text: str) -> tuple[str, str, tuple[Any, ...]]:
-    """The name for messages, the cure if it fails, and the arguments for OpenCV."""
+    """The name for messages, without passwords, the cure if it fails, and the arguments for OpenCV."""
     import cv2
 
+    shown = _PASSWORD.sub("//", text)
     if text.isdecimal():
         cure = "connect it, close what else uses it, and try another index: 0 is the first; ls /dev/video* lists them"
         return f"camera {text}", cure, (int(text),)
     if "!" in text:
-        _require_gstreamer(text)
+        _require_gstreamer(shown)
         cure = "try it with gst-launch-1.0; end it in: ! videoconvert ! video/x-raw,format=BGR ! appsink drop=true"
-        return f"pipeline {text}", cure, (text, cv2.CAP_GSTREAMER)
+        return f"pipeline {shown}", cure, (text, cv2.CAP_GSTREAMER)
     timeouts = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, _TIMEOUT_MS, cv2.CAP_PROP_READ_TIMEOUT_MSEC, _TIMEOUT_MS]
     cure = "check the address, user and password with ffplay, and that the server answers within 5 s"
-    return f"stream {_PASSWORD.sub('//', text)}", cure, (text, cv2.CAP_FFMPEG, timeouts)
+    return f"stream {shown}", cure, (text, cv2.CAP_FFMPEG, timeouts)
 
 
-def _require_gstreamer(text: str) -> None:
+def _require_gstreamer(pipeline: str) -> None:
     import cv2
 
     if not cv2.videoio_registry.hasBackend(cv2.CAP_GSTREAMER):
         raise ImageError(
-            subject=f"pipeline {text}",
+            subject=f"pipeline {pipeline}",
             came=f"OpenCV {cv2.__version__} here was built without GStreamer, as the wheels on PyPI are",
             expected="an OpenCV with GStreamer",
             cure="use JetPack's or the distribution's (apt install python3-opencv) in an environment made with "

@@ -8,6 +8,8 @@ import pty
 import re
 import signal
 import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -82,6 +84,23 @@ def test_what_cannot_be_is_one_error(
     assert briges("stream", bundle, *arguments) == code
     assert message in capsys.readouterr().err
     assert os.listdir(clip.parent) == ["clip.avi"]
+
+
+def test_a_camera_that_vanishes_is_told_and_its_video_is_kept(
+    bundle: Path,
+    tmp_path: Path,
+    network_camera: Callable[[list[tuple[int, int]]], AbstractContextManager[str]],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    out = tmp_path / "depth.mp4"
+    with network_camera([(56, 70)] * 40) as url:
+        assert briges("stream", bundle, url, "--out", out, "--all") == 0
+    printed = capsys.readouterr()
+    found = re.search(rf"WARNING: stream {url}: ended after (\d+) frames; what came until then is kept\n", printed.err)
+    assert found
+    assert printed.out.startswith(f"{found[1]} frames in ")
+    with open_video(out) as video:
+        assert video.frame_count == int(found[1]) >= 38
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
