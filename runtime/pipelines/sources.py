@@ -20,6 +20,7 @@ from briges.runtime.video import LEAST_SHARE, capture_facts, open_capture, open_
 logger = logging.getLogger("briges")
 
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+_CAMERA = re.compile(r"(?:/dev/video)?([0-9]{1,4})")
 _PASSWORD = re.compile(r"//[^/]*@")
 # OpenCV waits for 30 s, for a server that does not answer as for the next frame of one that went silent.
 _TIMEOUT_MS = 5000
@@ -47,14 +48,14 @@ class Source:
 def open_source(text: str) -> Iterator[Source]:
     """Open what ``text`` names and close it again.
 
-    text: a video file; the index of a camera, such as "0"; an address, such as rtsp://..., http://...; or a GStreamer
+    text: a video file; a camera, "0" or "/dev/video0"; an address, such as rtsp://..., http://...; or a GStreamer
         pipeline, known by its "!", that ends in an appsink and gives BGR. A file that exists is never read as another.
     Over the network a stream that states its length counts as a file, another one as live.
     Raises ImageError here if it cannot be opened, and from ``frames`` if not one frame comes, or frames that are not
     colours of 8 bits. A live source that ends or falls silent for 5 s ends ``frames`` with a warning in the log; files
     behave as in ``briges.runtime.video.open_video``.
     """
-    if os.path.exists(text) or not (text.isdecimal() or "!" in text or _URL.match(text)):
+    if os.path.isfile(text) or not (_CAMERA.fullmatch(text) or "!" in text or _URL.match(text)):
         with open_video(Path(text)) as video:
             subject, live = f"video {text}", False
             yield Source(subject, video.width_px, video.height_px, video.fps, video.frame_count, live, video.frames)
@@ -74,10 +75,10 @@ def _how_to_open(text: str) -> tuple[str, str, tuple[Any, ...]]:
     import cv2
 
     shown = _PASSWORD.sub("//", text)
-    if text.isdecimal():
+    if camera := _CAMERA.fullmatch(text):
         cure = "connect it, close what else uses it, and try another index: 0 is the first; ls /dev/video* lists them"
-        return f"camera {text}", cure, (int(text),)
-    if "!" in text:
+        return f"camera {text}", cure, (int(camera[1]),)
+    if not _URL.match(text):
         _require_gstreamer(shown)
         cure = "try it with gst-launch-1.0; end it in: ! videoconvert ! video/x-raw,format=BGR ! appsink drop=true"
         return f"pipeline {shown}", cure, (text, cv2.CAP_GSTREAMER)

@@ -71,7 +71,7 @@ def _grid(depth: NDArray[np.float32]) -> NDArray[np.float64]:
 
 
 def _robust_line(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float, float]:
-    """Scale and shift of y = scale * x + shift, least absolute outliers: iteratively reweighted least squares.
+    """Scale and shift of y = scale * x + shift by iteratively reweighted least squares, outliers weighing little.
 
     The averaged reference is ``x`` and the frame ``y``, not the other way round: least squares takes the noise to be in
     ``y``, and would shrink the depth a little per frame, for ever, if it were in ``x``.

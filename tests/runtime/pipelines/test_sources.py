@@ -65,10 +65,13 @@ def test_what_is_not_there_is_refused_without_telling_the_password() -> None:
     assert "secret" not in str(caught.value)
     with pytest.raises(ImageError, match=r"video nowhere\.mp4: does not exist"), open_source("nowhere.mp4"):
         pass
-    with pytest.raises(ImageError) as caught, open_source("97"):
+    with pytest.raises(ImageError, match="a!b: cannot be opened"), open_source("http://127.0.0.1:9/a!b"):
         pass
-    assert (caught.value.subject, caught.value.came) == ("camera 97", "cannot be opened")
-    assert "/dev/video*" in caught.value.cure
+    for name in ("97", "/dev/video97"):
+        with pytest.raises(ImageError) as caught, open_source(name):
+            pass
+        assert (caught.value.subject, caught.value.came) == (f"camera {name}", "cannot be opened")
+        assert "/dev/video*" in caught.value.cure
 
 
 def test_a_server_that_does_not_answer_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
