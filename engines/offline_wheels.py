@@ -7,6 +7,7 @@ what its wheels ask for is followed here again, with the target's answers.
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import zipfile
@@ -28,13 +29,14 @@ _REASON_LINES = 4
 
 
 def build_wheel(checkout: Path, out: Path, said: Callable[[str], None]) -> Path:
-    """Build the wheel of ``checkout`` in ``out``; said: takes each line that comes meanwhile. Raises BuildError.
+    """Build the wheel of ``checkout`` in ``out``, a folder for temporary files too; said: takes each line that comes
+    meanwhile. Raises BuildError.
 
     From an sdist, not from the checkout itself: there, modules that are gone live on in build/ and would come along.
     """
     command = [sys.executable, "-m", "build", "--outdir", str(out), str(checkout)]
-    environment = os.environ | {"PIP_CONSTRAINT": str(checkout / "constraints.txt")}
-    code, lines = _follow(command, environment, said)
+    out.mkdir(exist_ok=True)
+    code, lines = _follow(command, out, said, PIP_CONSTRAINT=str(checkout / "constraints.txt"))
     wheels = sorted(out.glob("*.whl"))
     if code or len(wheels) != 1:
         raise BuildError(
@@ -60,6 +62,7 @@ def download_wheels(
 ) -> None:
     """Fill ``folder`` with ``wheel`` and all that ``root``, a requirement of it with extras, needs on ``target``.
 
+    constraints: a file of pins; temporary files lie beside it. said: takes each line that comes meanwhile.
     Raises DownloadError with pip's last word, OutputError if the disk is full.
     """
     extras = f"[{','.join(sorted(root.extras))}]" if root.extras else ""
@@ -118,7 +121,7 @@ def _pip_download(
     for name in target.platforms:
         command += ["--platform", name]
     command += ["--constraint", str(constraints), "--dest", str(folder), *wanted]
-    code, lines = _follow(command, dict(os.environ), said)
+    code, lines = _follow(command, constraints.parent, said)
     if not code:
         return
     if any(_NO_SPACE in line for line in lines):
@@ -140,11 +143,21 @@ def _not_downloaded(target: Target, came: str) -> DownloadError:
     )
 
 
-def _follow(command: list[str], environment: dict[str, str], said: Callable[[str], None]) -> tuple[int, list[str]]:
-    """Run ``command``; its exit code and every line it said that is not blank."""
+def _follow(
+    command: list[str], temporary: Path, said: Callable[[str], None], **variables: str
+) -> tuple[int, list[str]]:
+    """Run ``command``, its temporary files in ``temporary``; its exit code and every line it said that is not blank."""
     lines = []
+    environment = os.environ | variables | {"TMPDIR": str(temporary)}
+    # A session of its own, so that the processes it starts end with it and write no more.
     with subprocess.Popen(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+        command,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        start_new_session=True,
     ) as child:
         try:
             for line in child.stdout or ():
@@ -152,7 +165,7 @@ def _follow(command: list[str], environment: dict[str, str], said: Callable[[str
                     lines.append(text)
                     said(text)
         except BaseException:
-            child.terminate()
+            os.killpg(child.pid, signal.SIGKILL)
             raise
     return child.returncode, lines
 

@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import contextlib
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 from support.in_process import run_briges
+from support.media import briges_process
 from support.stub_bundle import build_stub_bundle
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -83,6 +87,36 @@ def test_without_an_index_nothing_is_left(tmp_path: Path, monkeypatch: pytest.Mo
     said = refusal("--target", "jetson-jp6", "--out", tmp_path / "out", code=1)
     assert "Error: the project's wheel: ERROR: Cannot install setuptools" in said
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_leaves_nothing_half_and_no_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: signal.Signals
+) -> None:
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
+    monkeypatch.chdir(ROOT)
+    with briges_process("bundle-offline", "--target", "jetson-jp6", "--out", tmp_path / "out") as child:
+        assert child.stderr is not None
+        while not child.stderr.readline().startswith("building the project's wheel"):
+            pass
+        while not any((tmp_path / "temporary").glob("briges-*/*")):  # until `python -m build` has begun
+            time.sleep(0.01)
+        child.send_signal(ending)
+        said = child.stderr.read()
+    assert child.returncode == 1
+    assert "Interrupted: what was finished is kept, nothing is left half-written." in said
+    assert list(tmp_path.rglob("*")) == [tmp_path / "temporary"]
+    assert not [line for line in processes() if str(tmp_path) in line]
+
+
+def processes() -> list[str]:
+    """The command lines of everything that runs."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):  # it may have ended meanwhile
+            found.append(path.read_text(errors="replace"))
+    return found
 
 
 def test_make_passes_each_folder_on() -> None:
