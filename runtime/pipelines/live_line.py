@@ -27,11 +27,11 @@ def live_line() -> Iterator[Callable[[FrameReport], None]]:
         return
     line = LiveLine()
     with Live(Text("waiting for the first frame"), console=console, transient=True) as live:
-        yield lambda report: live.update(Text(line.add(report)))
+        yield lambda report: live.update(Text(line.add(report), no_wrap=True, overflow="ellipsis"))
 
 
 class LiveLine:
-    """The text, over the last 60 frames."""
+    """The text, over the last 60 frames; it fits into 80 columns: a semantics' age is in frames."""
 
     def __init__(self) -> None:
         self._ends_s: deque[float] = deque(maxlen=_WINDOW_FRAMES)
@@ -47,4 +47,4 @@ class LiveLine:
         rate = f"{(len(self._ends_s) - 1) / took_s:.1f} fps, " if took_s > 0 else ""
         text = f"frame {self._frames}: {rate}latency {report.latency_ms:.0f} ms"
         text += f" (median {statistics.median(self._latencies_ms):.0f}), {report.dropped} dropped"
-        return text if report.semantics_age is None else f"{text}, semantics {report.semantics_age} frames old"
+        return text if report.semantics_age is None else f"{text}, semantics {report.semantics_age} old"
