@@ -128,7 +128,7 @@ def _pip_download(
         raise OutputError(
             subject="wheels",
             came=f"pip says: {_NO_SPACE}",
-            expected="about a gigabyte for the wheels, and as much in TMPDIR",
+            expected="a few hundred megabytes for the wheels, and as much in TMPDIR",
             cure="free some space, or choose another disk with --out and TMPDIR",
         )
     raise _not_downloaded(target, _reason(lines, code))

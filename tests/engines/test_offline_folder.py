@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ from support.folders import contents
 
 from briges.engines.offline import seal
 from briges.engines.offline_folder import OFFLINE_SCHEMA, RECORD_FILE, OfflineBundle, replacing_tree
+from briges.engines.offline_texts import readme
 from briges.runtime.errors import OutputError
 
 EMPTY = OfflineBundle(OFFLINE_SCHEMA, "linux-x86_64", "0.1.0", "3.11", "x86_64", 13, False, (), {})
@@ -75,3 +77,13 @@ def test_a_full_disk_is_an_output_error_with_its_cure(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="cure: free some space"):
         write_to_full_disk(tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_readme_says_what_is_in_the_folder_and_what_is_not() -> None:
+    packed = readme(dataclasses.replace(EMPTY, target="jetson-jp6", plugin=True, included=("v2-b-model",)))
+    assert "for Jetson Orin with JetPack 6.1 to 6.2.2" in packed
+    assert "build/plugin holds the attention plugin's compiled kernels" in packed
+    assert "  included/v2-b-model\n" in packed
+    bare = readme(EMPTY)
+    assert "No attention plugin is in here" in bare
+    assert "included/" not in bare
