@@ -169,7 +169,7 @@ def _resize_into(crop: NDArray[np.uint8], image: NDArray[np.uint8], interpolatio
 
 
 def _as_float(image: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """``image`` as float32, in memory that this thread's next call overwrites: new memory takes longer than the copy."""
+    """``image`` as float32, in memory that this thread's next call overwrites: new memory costs more than the copy."""
     held: NDArray[np.float32] | None = getattr(_scratch, "values", None)
     if held is None or held.shape != image.shape:
         held = _scratch.values = np.empty(image.shape, np.float32)

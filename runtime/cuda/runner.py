@@ -173,7 +173,7 @@ class GpuRunner:
         extremes = held.view(np.float32, (partials_bytes(height, width) // _FLOAT_BYTES,), depth_bytes)
         require_finite(float(extremes.sum(dtype=np.float64)))
         if on_device:
-            return DeviceArray(held.pointer, (height, width), "<f4", self._network.stream.handle, self)
+            return DeviceArray(held.pointer, (height, width), self._network.stream.handle, self)
         depth = held.view(np.float32, (height, width))
         if request.out is None:
             return depth.copy()
