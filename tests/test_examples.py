@@ -161,3 +161,12 @@ def test_no_example_is_longer_than_seventy_lines() -> None:
     lengths = {path.name: len(path.read_text().splitlines()) for path in EXAMPLES.glob("*.py")}
     assert len(lengths) == 3
     assert max(lengths.values()) <= 70, lengths
+
+
+@pytest.mark.parametrize("name", ["jetson.md", "verification.md"])
+def test_links_of_the_documents_point_at_files(name: str) -> None:
+    text = (EXAMPLES.parent / name).read_text(encoding="utf-8")
+    local = [target for target in re.findall(r"\]\(([^)#]+)\)", text) if not target.startswith("http")]
+    assert local
+    for target in local:
+        assert (EXAMPLES.parent / target).exists(), target
