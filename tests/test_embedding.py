@@ -62,6 +62,7 @@ def test_the_wheel_holds_the_sources_of_the_plugin_and_the_compiled_image_kernel
         assert sources, pattern
         assert {f"briges/engines/plugin/{path.name}" for path in sources} <= names
     kernels = [path for path in (ROOT / "runtime" / "kernels").iterdir() if path.suffix in (".ptx", ".json")]
+    assert {"kernels.json", "grid.ptx"} <= {path.name for path in kernels}
     assert {f"briges/runtime/kernels/{path.name}" for path in kernels} <= names
 
 
