@@ -5,7 +5,7 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-from briges.engines.images.sampling_kernel import clamp, cubic_weight, load_rgb, position, rint, store_rgb
+from briges.engines.images.sampling_kernel import clamp, cubic_weight, load_rgb, position, rint, store_rgb, within
 
 
 @triton.jit
@@ -37,9 +37,9 @@ def depth_input_kernel(
     out: float32 [3, height, width], (value - mean) / std, where PLANES; else uint8 [height, width, 3]; RGB
     top, left, inner_height, inner_width: where the photograph lies; around it is rint(mean), or 0.0 where PLANES
     """
-    y = tl.program_id(1)
+    y = tl.program_id(1) + tl.zeros([BLOCK], tl.int32)
     x = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
-    inside = (y >= top) & (y < top + inner_height) & (x >= left) & (x < left + inner_width)
+    inside = within(y - top, x - left, inner_height, inner_width)
     before_y, part_y = position(clamp(y - top, inner_height), inner_height, source_height)
     before_x, part_x = position(clamp(x - left, inner_width), inner_width, source_width)
     red = tl.zeros([BLOCK], tl.float32)

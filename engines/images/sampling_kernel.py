@@ -27,6 +27,13 @@ def clamp(index, count):
 
 
 @triton.jit
+def within(y, x, height, width):
+    """Which columns ``x`` of the one row ``y`` lie in 0 .. height - 1, 0 .. width - 1."""
+    rows = y + tl.zeros_like(x)  # Triton's interpreter makes no mask of a single truth value
+    return (rows >= 0) & (rows < height) & (x >= 0) & (x < width)
+
+
+@triton.jit
 def position(index, count, source_count):
     """Of pixel ``index`` of ``count``, in ``source_count`` pixels: the one before it (-1 at least), and the fraction.
 

@@ -17,6 +17,7 @@ from briges.engines.images.sampling_kernel import (
     load_rgb,
     position,
     store_rgb,
+    within,
 )
 
 
@@ -215,7 +216,7 @@ def _canvas(
     BLOCK: tl.constexpr,
 ):
     """Row ``y``, columns ``x`` of the photograph as OpenCV resizes it to the inner size: int32; outside, the fill."""
-    inside = (y >= 0) & (y < inner_height) & (x >= 0) & (x < inner_width)
+    inside = within(y, x, inner_height, inner_width)
     before_y, part_y = position(clamp(y, inner_height), inner_height, source_height)
     before_x, part_x = position(clamp(x, inner_width), inner_width, source_width)
     red = tl.zeros([BLOCK], tl.int32)

@@ -6,13 +6,13 @@ Nothing here allocates or waits: every method queues kernels on a stream, inside
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 
 import numpy as np
 
-from briges.runtime.cuda.device import Device, Kernel, Stream
+from briges.runtime.cuda.device import Device, Kernel, ParameterType, Stream
 from briges.runtime.cuda.kernel_table import TABLE_FILE, ImageKernel, KernelTable
 from briges.runtime.errors import BackendError
 from briges.runtime.postprocess import HISTOGRAM_BINS, percentile_ranks
@@ -46,8 +46,8 @@ class ImageKernels:
         self._table, texts = read_kernels()
         self._kernels: dict[str, Kernel] = {}
         for name, kernel in self._table.items():
-            hidden = ("pointer",) * kernel.hidden_parameters
-            parameters = (*kernel.parameters, *hidden)
+            parameters: list[ParameterType] = [*kernel.parameters]
+            parameters += ["pointer"] * kernel.hidden_parameters
             self._kernels[name] = device.load_kernel(
                 texts[name], kernel.entry, parameters, kernel.threads, kernel.shared_bytes
             )
@@ -149,7 +149,7 @@ class ImageKernels:
         arguments = [source.pointer, out_pointer, source.height, source.width, source.pitch_bytes]
         self._launch("grid", (GRID_SIDE, 1, 1), arguments, stream)
 
-    def _launch(self, name: str, grid: tuple[int, int, int], arguments: list[int | float], stream: Stream) -> None:
+    def _launch(self, name: str, grid: tuple[int, int, int], arguments: Sequence[int | float], stream: Stream) -> None:
         hidden = [0] * self._table[name].hidden_parameters
         self._kernels[name].launch(grid, [*arguments, *hidden], stream)
 
