@@ -13,7 +13,7 @@ from briges.runtime import contracts
 from briges.runtime.backend import Request, require_finite
 from briges.runtime.cuda.arrays import DeviceArray, DeviceImage
 from briges.runtime.cuda.device import Device
-from briges.runtime.cuda.image_kernels import ImageKernels, SourceImage, partials_bytes
+from briges.runtime.cuda.image_kernels import ImageKernels, SourceImage
 from briges.runtime.cuda.network import Activations, SizedNetwork
 from briges.runtime.cuda.staging import Staging
 from briges.runtime.errors import BackendError
@@ -111,7 +111,7 @@ class GpuRunner:
             height, width = request.image.shape[:2]
             if isinstance(request.image, np.ndarray):
                 self._photographs[slot].reserve(height * width * 3)
-            self._depths[slot].reserve(height * width * _FLOAT_BYTES + partials_bytes(height, width))
+            self._depths[slot].reserve(height * width * _FLOAT_BYTES + self._kernels.partials_bytes(height, width))
 
     def _fill(self, slot: int, request: Request, refresh_semantics: bool) -> None:
         stream, image = self._network.stream, request.image
@@ -153,7 +153,7 @@ class GpuRunner:
         depth_bytes = height * width * _FLOAT_BYTES
         self._kernels.restore_depth(
             self._network.tensors[contracts.DEPTH].pointer + slot * image.height_px * image.width_px * _FLOAT_BYTES,
-            (image.height_px, image.width_px),
+            image.width_px,
             request.placement,
             height,
             width,
@@ -161,7 +161,7 @@ class GpuRunner:
             held.pointer + depth_bytes,
             stream,
         )
-        tail_bytes = partials_bytes(height, width)
+        tail_bytes = self._kernels.partials_bytes(height, width)
         if on_device:
             held.download(tail_bytes, stream, offset=depth_bytes)
         else:
@@ -170,7 +170,7 @@ class GpuRunner:
     def _depth(self, slot: int, request: Request, on_device: bool) -> Any:
         held, (height, width) = self._depths[slot], request.image.shape[:2]
         depth_bytes = height * width * _FLOAT_BYTES
-        extremes = held.view(np.float32, (partials_bytes(height, width) // _FLOAT_BYTES,), depth_bytes)
+        extremes = held.view(np.float32, (self._kernels.partials_bytes(height, width) // _FLOAT_BYTES,), depth_bytes)
         require_finite(float(extremes.sum(dtype=np.float64)))
         if on_device:
             return DeviceArray(held.pointer, (height, width), self._network.stream.handle, self)

@@ -52,11 +52,13 @@ def environment(*path: Path) -> dict[str, str]:
     return kept | {"PYTHONPATH": os.pathsep.join(map(str, path))}
 
 
-def run_python(code: str, *arguments: object, path: Iterable[Path] = ()) -> subprocess.CompletedProcess[str]:
-    """Run ``code`` in a new interpreter."""
+def run_python(
+    code: str, *arguments: object, path: Iterable[Path] = (), timeout: float = 120
+) -> subprocess.CompletedProcess[str]:
+    """Run ``code`` in a new interpreter, for ``timeout`` seconds at most."""
     command = [sys.executable, "-c", code, *map(str, arguments)]
     return subprocess.run(
-        command, capture_output=True, text=True, timeout=120, check=False, env=environment(*path), errors="replace"
+        command, capture_output=True, text=True, timeout=timeout, check=False, env=environment(*path), errors="replace"
     )
 
 

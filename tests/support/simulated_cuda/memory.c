@@ -187,6 +187,18 @@ int is_live(uint64_t address, size_t size)
     return block != NULL;
 }
 
+/* How many bytes there are from an address to the end of its block; 0 if it is in none. */
+__attribute__((visibility("default"))) size_t sim_room(uint64_t address)
+{
+    pthread_mutex_lock(&lock);
+    Block* block = blocks;
+    while (block && !(address >= block->address && address < block->address + block->size))
+        block = block->next;
+    size_t const room = block ? (size_t)(block->address + block->size - address) : 0;
+    pthread_mutex_unlock(&lock);
+    return room;
+}
+
 static int allocate(uint64_t* address, size_t size, int kind)
 {
     if (capturing())
@@ -284,6 +296,7 @@ static int parse(char const* ptx, char const* name, Function* function)
     if (!at)
         return NOT_FOUND;
     snprintf(function->name, sizeof function->name, "%s", name);
+    function->ptx = strdup(ptx);
     char const* const end = strchr(at + strlen(entry), ')');
     function->count = 0;
     for (at = strstr(at, ".param ."); at && at < end && function->count < MAX_PARAMETERS; at = strstr(at, ".param ."))

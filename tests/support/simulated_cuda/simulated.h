@@ -60,6 +60,7 @@ int is_live(uint64_t address, size_t size);
 typedef struct
 {
     char name[128];
+    char* ptx;
     int count, sizes[MAX_PARAMETERS];
 } Function;
 

@@ -47,7 +47,8 @@ typedef struct
     double ms;
 } Event;
 
-typedef void (*Launcher)(char const*, unsigned const*, unsigned const*, unsigned, int, uint64_t const*, int const*);
+/* name, PTX of its module, grid, block, count and values of the parameters. Not 0: the kernel failed. */
+typedef int (*Launcher)(char const*, char const*, unsigned const*, unsigned const*, int, uint64_t const*);
 
 static Stream* streams = NULL;
 static Launcher launcher = NULL;
@@ -95,9 +96,10 @@ static void perform(Work const* item)
         return;
     if (item->kind == LAUNCH)
     {
-        if (launcher)
-            launcher(item->function->name, item->grid, item->block, item->shared, item->function->count, item->values,
-                item->function->sizes);
+        if (launcher
+            && launcher(item->function->name, item->function->ptx, item->grid, item->block, item->function->count,
+                item->values))
+            sticky = ILLEGAL_ADDRESS;
         return;
     }
     if (!is_live(item->to, item->size) || (item->kind == COPY && !is_live(item->from, item->size)))
@@ -115,8 +117,6 @@ static void drain(Stream* stream, long until)
         Work const item = stream->work[stream->done++];
         perform(&item);
     }
-    if (stream->done == stream->count && until == stream->count && stream->count > 4096)
-        stream->count = stream->done; /* the list is kept: events hold positions in it */
 }
 
 void drain_everything(void)
@@ -204,8 +204,8 @@ API cuEventDestroy_v2(Event* event)
 API cuEventRecord(Event* event, Stream* stream)
 {
     ENTER("cuEventRecord");
-    if (!stream)
-    { /* the legacy default stream: nothing of ours is in it */
+    if ((uintptr_t)stream <= 2)
+    { /* a default stream, 1 and 2 by number: nothing of ours is in it */
         *event = (Event){NULL, 0, NULL, clock_ms};
         return OK;
     }
