@@ -31,14 +31,15 @@ def depth_input_kernel(
     PLANES: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
-    """One program per BLOCK pixels of a row: grid [cdiv(width, BLOCK), height].
+    """One program per BLOCK pixels: grid [cdiv(height * width, BLOCK)].
 
     source: uint8 [source_height, source_width, 3], rows ``pitch_bytes`` apart, BGR where ``bgr`` is 1
     out: float32 [3, height, width], (value - mean) / std, where PLANES; else uint8 [height, width, 3]; RGB
     top, left, inner_height, inner_width: where the photograph lies; around it is rint(mean), or 0.0 where PLANES
     """
-    y = tl.program_id(1) + tl.zeros([BLOCK], tl.int32)
-    x = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    pixel = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    y = clamp(pixel // width, height)
+    x = pixel % width
     inside = within(y - top, x - left, inner_height, inner_width)
     before_y, part_y = position(clamp(y - top, inner_height), inner_height, source_height)
     before_x, part_x = position(clamp(x - left, inner_width), inner_width, source_width)
@@ -63,4 +64,4 @@ def depth_input_kernel(
         red = rint(tl.minimum(tl.maximum(tl.where(inside, red, mean_red), 0.0), 255.0))
         green = rint(tl.minimum(tl.maximum(tl.where(inside, green, mean_green), 0.0), 255.0))
         blue = rint(tl.minimum(tl.maximum(tl.where(inside, blue, mean_blue), 0.0), 255.0))
-    store_rgb(out, y, x, height, width, red, green, blue, x < width, PLANES)
+    store_rgb(out, y, x, height, width, red, green, blue, pixel < height * width, PLANES)

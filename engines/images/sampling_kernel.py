@@ -28,9 +28,8 @@ def clamp(index, count):
 
 @triton.jit
 def within(y, x, height, width):
-    """Which columns ``x`` of the one row ``y`` lie in 0 .. height - 1, 0 .. width - 1."""
-    rows = y + tl.zeros_like(x)  # Triton's interpreter makes no mask of a single truth value
-    return (rows >= 0) & (rows < height) & (x >= 0) & (x < width)
+    """Whether row ``y`` and column ``x`` lie in 0 .. height - 1, 0 .. width - 1."""
+    return (y >= 0) & (y < height) & (x >= 0) & (x < width)
 
 
 @triton.jit

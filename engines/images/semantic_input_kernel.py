@@ -53,17 +53,18 @@ def semantic_input_kernel(
     PLANES: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
-    """One program per BLOCK pixels of a row: grid [cdiv(width, BLOCK), height].
+    """One program per BLOCK pixels: grid [cdiv(height * width, BLOCK)].
 
     source: uint8 [source_height, source_width, 3], rows ``pitch_bytes`` apart, BGR where ``bgr`` is 1
     out: float32 [3, height, width], (value - mean) / std, where PLANES; else uint8 [height, width, 3]; RGB
     canvas: the size of the depth input, the photograph at top, left, inner_height, inner_width, the rest ``fill``
     resized: the size that Pillow makes of the canvas; taps: how many canvas pixels it reads at most
     """
-    y = tl.program_id(1)
-    x = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    pixel = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    y = clamp(pixel // width, height)
+    x = pixel % width
     before_y, part_y = position(y, height, resized_height)
-    before_x, part_x = position(clamp(x, width), width, resized_width)
+    before_x, part_x = position(x, width, resized_width)
     # A side that is not stretched has one tap of weight 1: the second would double the work.
     stretch_rows = tl.where(resized_height == height, 1, 2)
     stretch_columns = tl.where(resized_width == width, 1, 2)
@@ -131,7 +132,7 @@ def semantic_input_kernel(
         red = (red + 2) >> 2
         green = (green + 2) >> 2
         blue = (blue + 2) >> 2
-    store_rgb(out, y, x, height, width, red, green, blue, x < width, PLANES)
+    store_rgb(out, y, x, height, width, red, green, blue, pixel < height * width, PLANES)
 
 
 @triton.jit
@@ -158,11 +159,11 @@ def _resized(
     column_taps,
     BLOCK: tl.constexpr,
 ):
-    """Row ``y``, columns ``x`` of what Pillow makes of the canvas: whole numbers in float32."""
+    """Rows ``y``, columns ``x`` of what Pillow makes of the canvas: whole numbers in float32."""
     red = tl.zeros([BLOCK], tl.float32)
     green = tl.zeros([BLOCK], tl.float32)
     blue = tl.zeros([BLOCK], tl.float32)
-    total = 0.0
+    total = tl.zeros([BLOCK], tl.float32)
     first_y = antialiased_start(y, resized_height, canvas_height)
     first_x = antialiased_start(x, resized_width, canvas_width)
     for row in range(row_taps):
@@ -215,7 +216,7 @@ def _canvas(
     fill_blue,
     BLOCK: tl.constexpr,
 ):
-    """Row ``y``, columns ``x`` of the photograph as OpenCV resizes it to the inner size: int32; outside, the fill."""
+    """Rows ``y``, columns ``x`` of the photograph as OpenCV resizes it to the inner size: int32; outside, the fill."""
     inside = within(y, x, inner_height, inner_width)
     before_y, part_y = position(clamp(y, inner_height), inner_height, source_height)
     before_x, part_x = position(clamp(x, inner_width), inner_width, source_width)

@@ -62,7 +62,7 @@ class ImageKernels:
         name = f"depth_input_{spec.dtype}"
         arguments = [source.pointer, out_pointer, *_of_source(source), spec.height_px, spec.width_px]
         arguments += _of_placement(placement)
-        self._launch(name, self._rows(name, spec), [*arguments, *spec.mean, *spec.std], stream)
+        self._launch(name, self._blocks(name, spec), [*arguments, *spec.mean, *spec.std], stream)
 
     def fill_semantic_input(
         self,
@@ -84,7 +84,7 @@ class ImageKernels:
         arguments = [source.pointer, out_pointer, *_of_source(source), depth.height_px, depth.width_px]
         arguments += [*_of_placement(placement), *(int(value) for value in np.rint(depth.mean))]
         arguments += [*resized, *taps, spec.height_px, spec.width_px]
-        self._launch(name, self._rows(name, spec), [*arguments, *spec.mean, *spec.std], stream)
+        self._launch(name, self._blocks(name, spec), [*arguments, *spec.mean, *spec.std], stream)
 
     def restore_depth(
         self,
@@ -153,8 +153,8 @@ class ImageKernels:
         hidden = [0] * self._table[name].hidden_parameters
         self._kernels[name].launch(grid, [*arguments, *hidden], stream)
 
-    def _rows(self, name: str, spec: ImageInput) -> tuple[int, int, int]:
-        return (-(-spec.width_px // self._table[name].blocks["BLOCK"]), spec.height_px, 1)
+    def _blocks(self, name: str, spec: ImageInput) -> tuple[int, int, int]:
+        return (-(-spec.height_px * spec.width_px // self._table[name].blocks["BLOCK"]), 1, 1)
 
     def _depth_grid(self, height: int, width: int) -> tuple[int, int]:
         blocks = self._table["depth_output"].blocks

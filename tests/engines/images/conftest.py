@@ -17,8 +17,30 @@ import torch
 from numpy.typing import NDArray
 
 os.environ["TRITON_INTERPRET"] = "1"
+from triton.runtime.interpreter import InterpretedFunction
+
 from briges.engines.images.variants import VARIANTS, ImageVariant
 from briges.runtime.cuda.image_kernels import ImageKernels, SourceImage, read_kernels
+
+INTERPRETED_BLOCK = 16384
+_prepared: set[str] = set()
+
+
+@pytest.fixture(autouse=True)
+def _fast_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The interpreter prepares Triton's language anew for every call within a kernel, which takes milliseconds.
+
+    Once per launch and module is enough.
+    """
+    slow = InterpretedFunction.__call__
+
+    def call(self: Any, *args: Any, **named: Any) -> Any:
+        if self.fn.__module__ not in _prepared:
+            _prepared.add(self.fn.__module__)
+            return slow(self, *args, **named)
+        return self.rewrite()(*args, **named)
+
+    monkeypatch.setattr(InterpretedFunction, "__call__", call)
 
 
 class InterpretedKernel:
@@ -36,6 +58,9 @@ class InterpretedKernel:
                 assert isinstance(value, int)
             converted.append(self.device.tensors[int(value)] if kind == "pointer" else value)
         constants = {**self.variant.blocks, **self.variant.constants}
+        if "_input_" in self.variant.name:
+            constants["BLOCK"] = INTERPRETED_BLOCK
+        _prepared.clear()
         # NumPy warns of what a GPU does silently: NaNs, and both sides of a where.
         with np.errstate(invalid="ignore", divide="ignore"):
             self.function[grid](*converted, **constants)
@@ -82,7 +107,11 @@ def device() -> InterpretedDevice:
 
 @pytest.fixture
 def kernels(device: InterpretedDevice) -> ImageKernels:
-    return ImageKernels(device)  # type: ignore[arg-type]
+    made = ImageKernels(device)  # type: ignore[arg-type]
+    # The interpreter takes as long for many pixels at once as for few.
+    for name in [name for name in made._table if "_input_" in name]:
+        made._table[name].blocks["BLOCK"] = INTERPRETED_BLOCK
+    return made
 
 
 @pytest.fixture
