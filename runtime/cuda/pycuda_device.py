@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import struct
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from importlib import metadata
 from typing import Any, NoReturn
@@ -12,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from briges.runtime.cuda.device import Event, Graph, ParameterType, Stream
-from briges.runtime.cuda.errors import memory_error, no_driver, no_such_device
+from briges.runtime.cuda.errors import cuda_error, memory_error, no_driver, no_such_device
 from briges.runtime.errors import BackendError
 
 _FORMATS: dict[ParameterType, str] = {"pointer": "P", "int32": "i", "float32": "f"}
@@ -28,11 +29,14 @@ class PycudaDevice:
         """Open GPU number ``index``. Raises BackendError."""
         try:
             import pycuda.driver as cuda
-
-            cuda.init()
-        except Exception as error:  # an ImportError without libcuda, pycuda's own errors without a GPU
+        except ImportError as error:  # libcuda is not there, or lacks what pycuda was built for
             raise no_driver(error) from error
         self._cuda: Any = cuda
+        try:
+            cuda.init()
+        except cuda.Error as error:
+            # pycuda keeps the code to itself, and a driver that loads hardly fails here for another reason.
+            raise cuda_error(100, "CUDA_ERROR_NO_DEVICE", "starting CUDA", detail=str(error)) from error
         count = cuda.Device.count()
         if index >= count:
             raise no_such_device(index, count)
@@ -44,6 +48,8 @@ class PycudaDevice:
         self.library = f"pycuda {metadata.version('pycuda')}"
         # Of the driver's two kinds the primary one, which TensorRT uses too; pycuda.autoinit would make another.
         self._context: Any = device.retain_primary_context()
+        # pycuda gives back what nobody refers to, and only where the context is current: until then it is held here.
+        self._made: list[_Stream | _Event | _Kernel] = []
         self._modules: list[Any] = []
 
     @contextlib.contextmanager
@@ -84,11 +90,15 @@ class PycudaDevice:
 
     def stream(self) -> _Stream:
         """See ``Device.stream``."""
-        return _Stream(self._cuda)
+        made = _Stream(self._cuda)
+        self._made.append(made)
+        return made
 
     def event(self) -> _Event:
         """See ``Device.event``."""
-        return _Event(self._cuda)
+        made = _Event(self._cuda)
+        self._made.append(made)
+        return made
 
     def copy(self, destination: int, source: int, size_bytes: int, stream: Stream) -> None:
         """See ``Device.copy``. Host buffers are addressed as the device sees them, so all copies are the device's."""
@@ -113,17 +123,30 @@ class PycudaDevice:
         function = module.get_function(entry)
         if shared_bytes > 48 * 1024:
             function.set_attribute(self._cuda.function_attribute.MAX_DYNAMIC_SHARED_SIZE_BYTES, shared_bytes)
-        return _Kernel(function, parameters, threads, shared_bytes)
+        made = _Kernel(function, parameters, threads, shared_bytes)
+        self._made.append(made)
+        return made
 
     def close(self) -> None:
         """See ``Device.close``."""
         if self._context is None:
             return
-        with contextlib.suppress(BackendError), self.current():
-            self._cuda.Context.synchronize()
-            self._modules.clear()
-        self._context.detach()
+        # pycuda releases a primary context in the thread that retained it or where it is current, and never takes it
+        # off the thread's stack again: so in a thread that ends.
+        thread = threading.Thread(target=self._release)
+        thread.start()
+        thread.join()
         self._context = None
+
+    def _release(self) -> None:
+        self._context.push()
+        with contextlib.suppress(self._cuda.Error):
+            self._cuda.Context.synchronize()
+        for made in self._made:
+            made.free()
+        self._made.clear()
+        self._modules.clear()
+        self._context.detach()
 
 
 class _Held:
@@ -148,7 +171,7 @@ class _HeldHost:
 
 class _Stream:
     def __init__(self, cuda: Any) -> None:
-        self.made = cuda.Stream(_NON_BLOCKING)
+        self.made: Any = cuda.Stream(_NON_BLOCKING)
         self.handle = int(self.made.handle)
         self._cuda = cuda
 
@@ -163,10 +186,13 @@ class _Stream:
     def synchronize(self) -> None:
         self.made.synchronize()
 
+    def free(self) -> None:
+        self.made = None
+
 
 class _Event:
     def __init__(self, cuda: Any) -> None:
-        self.made = cuda.Event()
+        self.made: Any = cuda.Event()
 
     def record(self, stream: Stream) -> None:
         assert isinstance(stream, _Stream)
@@ -179,12 +205,18 @@ class _Event:
         assert isinstance(later, _Event)
         return float(self.made.time_till(later.made))
 
+    def free(self) -> None:
+        self.made = None
+
 
 class _Kernel:
     def __init__(self, function: Any, parameters: Sequence[ParameterType], threads: int, shared_bytes: int) -> None:
         self._format = "".join(_FORMATS[kind] for kind in parameters)
         function.prepare(self._format)
         self._function, self._block, self._shared_bytes = function, (threads, 1, 1), shared_bytes
+
+    def free(self) -> None:
+        self._function = None  # which holds its module
 
     def launch(self, grid: tuple[int, int, int], arguments: Sequence[int | float], stream: Stream) -> None:
         assert isinstance(stream, _Stream)

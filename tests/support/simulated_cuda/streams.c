@@ -272,16 +272,35 @@ API cuMemsetD8Async(uint64_t to, unsigned char byte, size_t size, Stream* stream
     return queue(stream, &item);
 }
 
+/* The other way to give the parameters: CU_LAUNCH_PARAM_BUFFER_POINTER (1) and _SIZE (2), packed as a C struct. */
+static int unpack(Function const* function, void** extra, Work* item)
+{
+    if (extra[0] != (void*)1 || extra[2] != (void*)2 || extra[4])
+        return INVALID_VALUE;
+    size_t at = 0;
+    for (int i = 0; i < function->count; ++i)
+    {
+        size_t const size = (size_t)function->sizes[i];
+        at = (at + size - 1) / size * size;
+        if (at + size > *(size_t*)extra[3])
+            return INVALID_VALUE;
+        memcpy(&item->values[i], (char*)extra[1] + at, size);
+        at += size;
+    }
+    return at == *(size_t*)extra[3] ? OK : INVALID_VALUE;
+}
+
 API cuLaunchKernel(Function const* function, unsigned x, unsigned y, unsigned z, unsigned bx, unsigned by, unsigned bz,
     unsigned shared, Stream* stream, void** parameters, void** extra)
 {
     ENTER("cuLaunchKernel");
-    if (extra || !x || !y || !z || bx * by * bz > 1024)
+    if (!extra == !parameters || !x || !y || !z || bx * by * bz > 1024)
         return INVALID_VALUE;
     Work item = {.kind = LAUNCH, .function = function, .grid = {x, y, z}, .block = {bx, by, bz}, .shared = shared};
-    for (int i = 0; i < function->count; ++i) /* as the driver: values are taken when it is queued */
+    for (int i = 0; parameters && i < function->count; ++i) /* as the driver: values are taken when it is queued */
         memcpy(&item.values[i], parameters[i], (size_t)function->sizes[i]);
-    return queue(stream, &item);
+    int const code = extra ? unpack(function, extra, &item) : OK;
+    return code ? code : queue(stream, &item);
 }
 
 API cuStreamBeginCapture_v2(Stream* stream, int mode)
