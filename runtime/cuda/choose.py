@@ -38,7 +38,7 @@ def _choose() -> str:
             return package
     raise MissingExtraError(
         subject="CUDA",
-        came=f"{f'{VARIABLE}={asked}, which' if asked else 'neither cuda-python nor pycuda'} is not installed",
+        came=f"{VARIABLE}={asked}, which is not installed" if asked else "neither cuda-python nor pycuda is installed",
         expected=" or ".join([asked] if asked else _PACKAGES),
         cure=f"pip install 'briges-trt[{'pycuda' if asked == 'pycuda' else 'cuda'}]'",
     )

@@ -15,7 +15,17 @@ _KNOWN: dict[int, tuple[str, str, str]] = {
         "make the estimator after the fork",
     ),
     4: ("the driver is shutting down", "a call before the program ends", "close the estimator before the program ends"),
-    35: ("the driver is older than the CUDA package", "a driver for its CUDA release", _UPDATE),
+    34: (
+        "CUDA's stub library is loaded, which is for linking only",
+        "the NVIDIA driver's libcuda",
+        "take the folder `stubs` out of LD_LIBRARY_PATH",
+    ),
+    36: ("the driver is older than the CUDA package", "a driver for its CUDA release", _UPDATE),
+    46: (
+        "another process has the GPU to itself",
+        "a GPU that can be shared",
+        "end what `nvidia-smi` lists, or set its compute mode to Default",
+    ),
     100: ("the driver finds no GPU", "an NVIDIA GPU", "a container needs --gpus all, on a Jetson --runtime nvidia"),
     201: (
         "no CUDA context is current in this thread",
@@ -24,17 +34,22 @@ _KNOWN: dict[int, tuple[str, str, str]] = {
     ),
     209: (
         "no kernel for this GPU is in the file",
-        "kernels for its compute capability",
-        "`briges doctor` names the GPU",
+        "a GPU of compute capability 7.5 or newer",
+        "`briges doctor` names the GPU; on an older one run a bundle built with --flavour onnxruntime",
     ),
     218: ("the driver cannot compile the kernels", "PTX as this release carries it", "install briges-trt again"),
+    221: (
+        "the driver's PTX compiler, libnvidia-ptxjitcompiler, is not there",
+        "a whole driver",
+        "a container needs NVIDIA_DRIVER_CAPABILITIES=compute,utility; else install the NVIDIA driver again",
+    ),
     222: ("the driver is too old for the kernels' PTX", "a driver for CUDA 12.0 or newer", _UPDATE),
     719: ("a kernel failed", "work that ends", _RESTART),
     702: ("a kernel ran too long and was ended", "a GPU that no screen needs", _RESTART),
     803: ("the driver and the CUDA libraries do not fit together", "a driver for these libraries", _UPDATE),
 }
 _STICKY = frozenset((700, 702, 710, 714, 715, 716, 717, 718, 719, 999))
-_CAPTURE = range(900, 910)
+_CAPTURE = range(900, 909)
 OUT_OF_MEMORY = 2
 
 
