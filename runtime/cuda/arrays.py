@@ -6,6 +6,8 @@ import ctypes
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from briges.runtime.errors import ImageError
 from briges.runtime.preprocess import check_image_size
 
@@ -40,6 +42,8 @@ class DeviceArray:
     It lies in a buffer of the estimator: valid until its next call, and never after ``close``.
     """
 
+    dtype = np.dtype(np.float32)
+
     def __init__(self, pointer: int, shape: tuple[int, ...], stream: int, owner: Any) -> None:
         self.shape = shape
         self._pointer, self._stream, self._owner = pointer, stream, owner
@@ -48,7 +52,7 @@ class DeviceArray:
     def __cuda_array_interface__(self) -> dict[str, Any]:
         return {
             "shape": self.shape,
-            "typestr": "<f4",
+            "typestr": self.dtype.str,
             "data": (self._pointer, False),
             "strides": None,
             "version": 3,
