@@ -41,7 +41,9 @@ def position(index, count, source_count):
     numerator = (2 * index + 1) * source_count + count
     before = numerator // (2 * count)
     fraction = (numerator - before * 2 * count).to(tl.float32) / (2 * count).to(tl.float32)
-    return before - 1, fraction
+    # OpenCV has the whole position in one float32, and the fraction is what that leaves.
+    whole = (before - 1).to(tl.float32)
+    return before - 1, (whole + fraction) - whole
 
 
 @triton.jit
@@ -66,12 +68,27 @@ def antialiased_start(index, count, source_count):
 
 
 @triton.jit
-def antialiased_weight(index, count, source_count, tap):
-    """The weight, not normalised, of source pixel ``tap``; 0 outside of the image and of the support."""
+def antialiased_share(index, count, source_count, tap):
+    """How much source pixel ``tap`` counts, a whole number; 0 outside of the image and of the support."""
     support = tl.maximum(source_count, count)
     distance = tl.abs((2 * tap + 1) * count - (2 * index + 1) * source_count)
-    weight = 1.0 - distance.to(tl.float32) / (2 * support).to(tl.float32)
-    return tl.where(tap < source_count, tl.maximum(weight, 0.0), 0.0)
+    return tl.where(tap < source_count, tl.maximum(2 * support - distance, 0), 0)
+
+
+@triton.jit
+def antialiased_total(index, count, source_count, first, taps):
+    """The sum of the shares of the ``taps`` pixels from ``first`` on."""
+    total = antialiased_share(index, count, source_count, first)
+    for tap in range(1, taps):
+        total += antialiased_share(index, count, source_count, first + tap)
+    return total
+
+
+@triton.jit
+def pillow_weight(share, total):
+    """share / total in units of 2^-22, rounded, as Pillow has its weights: ties then fall as they do there."""
+    whole = total.to(tl.int64)
+    return (((share.to(tl.int64) << 23) + whole) // (2 * whole)).to(tl.int32)
 
 
 @triton.jit

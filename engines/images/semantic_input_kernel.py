@@ -10,15 +10,20 @@ import triton
 import triton.language as tl
 
 from briges.engines.images.sampling_kernel import (
+    antialiased_share,
     antialiased_start,
-    antialiased_weight,
+    antialiased_total,
     clamp,
     fixed_weight,
     load_rgb,
+    pillow_weight,
     position,
     store_rgb,
     within,
 )
+
+# Half of Pillow's unit, 2^-22, with which its sums begin: so they are rounded and not cut off.
+_HALF: tl.constexpr = tl.constexpr(1 << 21)
 
 
 @triton.jit
@@ -160,20 +165,20 @@ def _resized(
     BLOCK: tl.constexpr,
 ):
     """Rows ``y``, columns ``x`` of what Pillow makes of the canvas: whole numbers in float32."""
-    red = tl.zeros([BLOCK], tl.float32)
-    green = tl.zeros([BLOCK], tl.float32)
-    blue = tl.zeros([BLOCK], tl.float32)
-    total = tl.zeros([BLOCK], tl.float32)
+    red = tl.full([BLOCK], _HALF, tl.int32)
+    green = tl.full([BLOCK], _HALF, tl.int32)
+    blue = tl.full([BLOCK], _HALF, tl.int32)
     first_y = antialiased_start(y, resized_height, canvas_height)
     first_x = antialiased_start(x, resized_width, canvas_width)
+    total_y = antialiased_total(y, resized_height, canvas_height, first_y, row_taps)
+    total_x = antialiased_total(x, resized_width, canvas_width, first_x, column_taps)
     for row in range(row_taps):
-        weight_y = antialiased_weight(y, resized_height, canvas_height, first_y + row)
-        row_red = tl.zeros([BLOCK], tl.float32)
-        row_green = tl.zeros([BLOCK], tl.float32)
-        row_blue = tl.zeros([BLOCK], tl.float32)
-        row_total = tl.zeros([BLOCK], tl.float32)
+        weight_y = pillow_weight(antialiased_share(y, resized_height, canvas_height, first_y + row), total_y)
+        row_red = tl.full([BLOCK], _HALF, tl.int32)
+        row_green = tl.full([BLOCK], _HALF, tl.int32)
+        row_blue = tl.full([BLOCK], _HALF, tl.int32)
         for column in range(column_taps):
-            weight = antialiased_weight(x, resized_width, canvas_width, first_x + column)
+            weight = pillow_weight(antialiased_share(x, resized_width, canvas_width, first_x + column), total_x)
             r, g, b = _canvas(
                 source,
                 first_y + row - top,
@@ -192,12 +197,10 @@ def _resized(
             row_red += weight * r
             row_green += weight * g
             row_blue += weight * b
-            row_total += weight
-        red += weight_y * tl.floor(row_red / row_total + 0.5)
-        green += weight_y * tl.floor(row_green / row_total + 0.5)
-        blue += weight_y * tl.floor(row_blue / row_total + 0.5)
-        total += weight_y
-    return tl.floor(red / total + 0.5), tl.floor(green / total + 0.5), tl.floor(blue / total + 0.5)
+        red += weight_y * (row_red >> 22)
+        green += weight_y * (row_green >> 22)
+        blue += weight_y * (row_blue >> 22)
+    return (red >> 22).to(tl.float32), (green >> 22).to(tl.float32), (blue >> 22).to(tl.float32)
 
 
 @triton.jit

@@ -90,9 +90,11 @@ class CudaPythonStream:
         self._driver.call("waiting for the GPU", self._driver.module.cuStreamSynchronize, self.handle)
 
     def free(self) -> None:
-        """Give it back, with the device."""
-        self._foreign.free()
-        self._driver.call("freeing a stream", self._driver.module.cuStreamDestroy, self.handle)
+        """See ``Stream.free``."""
+        handle, self.handle = self.handle, 0
+        if handle:
+            self._foreign.free()
+            self._driver.call("freeing a stream", self._driver.module.cuStreamDestroy, handle)
 
 
 class CudaPythonEvent:
@@ -121,8 +123,10 @@ class CudaPythonEvent:
         return float(self._driver.call("reading a clock", elapsed, self.handle, later.handle))
 
     def free(self) -> None:
-        """Give it back, with the device."""
-        self._driver.call("freeing an event", self._driver.module.cuEventDestroy, self.handle)
+        """See ``Event.free``."""
+        handle, self.handle = self.handle, None
+        if handle is not None:
+            self._driver.call("freeing an event", self._driver.module.cuEventDestroy, handle)
 
 
 class CudaPythonGraph:

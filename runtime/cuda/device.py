@@ -30,6 +30,9 @@ class Stream(Protocol):
     def synchronize(self) -> None:
         """Wait on the host until everything queued is done. Raises BackendError for what failed on the way."""
 
+    def free(self) -> None:
+        """Give it back; a second call does nothing."""
+
 
 class Event(Protocol):
     """A mark in a stream."""
@@ -42,6 +45,9 @@ class Event(Protocol):
 
     def elapsed_ms(self, later: Event) -> float:
         """Milliseconds from this mark to ``later``; both have happened."""
+
+    def free(self) -> None:
+        """Give it back; a second call does nothing."""
 
 
 class Buffer(Protocol):
@@ -117,10 +123,10 @@ class Device(Protocol):
         """Page-locked, mapped host memory. Raises BackendError."""
 
     def stream(self) -> Stream:
-        """A new stream, which lives as long as the device."""
+        """A new stream; if nobody gives it back, the device does when it is closed."""
 
     def event(self) -> Event:
-        """A new event with timing, which lives as long as the device."""
+        """A new event with timing; if nobody gives it back, the device does when it is closed."""
 
     def copy(self, destination: int, source: int, size_bytes: int, stream: Stream) -> None:
         """Queue a copy between any two addresses the device knows, host buffers among them."""

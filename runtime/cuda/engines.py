@@ -15,6 +15,7 @@ from briges.runtime.cuda.image_kernels import ImageKernels
 from briges.runtime.cuda.network import Activations, LoadedEngine, SizedNetwork
 from briges.runtime.cuda.runner import GpuRunner
 from briges.runtime.cuda.tensorrt_library import Library
+from briges.runtime.errors import BackendError
 from briges.runtime.flavour import load
 from briges.runtime.manifest import Manifest
 from briges.runtime.plugin import register_plugin
@@ -64,7 +65,7 @@ class GpuEngines:
     def runners(self, share_activations: bool) -> list[Runner]:
         """New runners, one per input size. Raises BackendError."""
         made: list[Runner] = []
-        with contextlib.ExitStack() as undo, self._device.current():
+        with self._device.current(), contextlib.ExitStack() as undo:
             memory = self._activations(share_activations)
             if not share_activations:
                 undo.callback(memory.free)
@@ -79,7 +80,10 @@ class GpuEngines:
 
     def close(self) -> None:
         """Release the engines, the device's memory and its context."""
-        with self._device.current():
+        # After an error that CUDA does not recover from, nothing can be given back, and nothing needs to be.
+        with contextlib.suppress(BackendError), self._device.current():
+            if self._shared is not None:
+                self._shared.free()
             self._engines.clear()
             del self._library
         self._device.close()

@@ -121,6 +121,10 @@ class SizedNetwork:
             graph.free()
         for tensor in self.tensors.values():
             tensor.free()
+        for event in (self._begun, self._joined):
+            event.free()
+        for stream in (self._side, self.stream):
+            stream.free()
         self._graphs.clear()
 
     def _record(self, refresh_semantics: bool) -> None:

@@ -92,12 +92,14 @@ class GpuRunner:
 
     def close(self) -> None:
         """Give everything back."""
-        with self._device.current():
-            with contextlib.suppress(BackendError):  # a device that has failed is closed all the same
-                self._network.stream.synchronize()
+        # After an error that CUDA does not recover from, nothing can be given back, and nothing needs to be.
+        with contextlib.suppress(BackendError), self._device.current():
+            self._network.stream.synchronize()
             self._network.free()
             for held in (self._temperature, self._grid, *self._photographs, *self._depths):
                 held.free()
+            for mark in self._marks:
+                mark.free()
             if self._activations is not None:
                 self._activations.free()
 

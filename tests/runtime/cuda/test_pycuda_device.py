@@ -8,12 +8,16 @@ import importlib.util
 import os
 import sys
 import threading
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from support.gpu_bundle import as_tensorrt
 from support.simulated_gpu import SimulatedGpu, number, on_simulated_gpu, simulated
+from support.stub_bundle import build_stub_bundle, luminance, own_size
 
+from briges.runtime import DepthEstimator
 from briges.runtime.cuda.choose import open_device
 from briges.runtime.cuda.device import Device
 from briges.runtime.errors import BackendError
@@ -264,3 +268,28 @@ def test_a_driver_without_a_gpu_is_not_called_a_missing_driver() -> None:
         opened()
     assert caught.value.came == ("the driver finds no GPU: CUDA_ERROR_NO_DEVICE, error 100 (cuInit failed: no device)")
     assert "--gpus all" in caught.value.cure
+
+
+@on_simulated_gpu(BRIGES_CUDA="pycuda")
+def test_a_photograph_becomes_depth_without_a_graph_and_one_that_is_insisted_on_is_refused(tmp_path: Path) -> None:
+    from support.interpreted_kernels import interpret_kernels
+    from support.stand_in_tensorrt import install
+
+    as_tensorrt(build_stub_bundle(tmp_path / "host"), tmp_path / "gpu")
+    sys.setdlopenflags(os.RTLD_LAZY)
+    with simulated() as gpu:
+        interpret_kernels(gpu)
+        install(gpu)
+        with DepthEstimator(tmp_path / "gpu") as estimator:
+            assert ", pycuda 20" in estimator.backend_name
+            for seed in range(2):
+                assert np.abs(estimator(own_size(seed)).depth - luminance(own_size(seed))).max() <= 1e-4
+        assert gpu.live() == NOTHING
+
+        with pytest.raises(BackendError, match="cannot record CUDA graphs"):
+            insist_on_a_graph(tmp_path / "gpu")
+
+
+def insist_on_a_graph(bundle: Path) -> None:
+    with DepthEstimator(bundle, cuda_graph=True) as estimator:
+        estimator(own_size())

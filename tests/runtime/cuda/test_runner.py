@@ -6,9 +6,7 @@ kernels' sources and everything of ours are real.
 
 from __future__ import annotations
 
-import contextlib
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +14,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from support.gpu_bundle import as_tensorrt
+from support.gpu_runs import build_stubs, gpu_with_kernels
 from support.photographs import photograph
-from support.simulated_gpu import SimulatedGpu, on_simulated_gpu, simulated
-from support.stub_bundle import build_stub_bundle, luminance, own_size
+from support.simulated_gpu import on_simulated_gpu
+from support.stub_bundle import luminance, own_size
 
 from briges.runtime import DepthEstimator
 from briges.runtime.errors import BackendError
@@ -28,25 +27,9 @@ ONE_STEP = 1.01
 NOTHING = {"device_memory": 0, "host_memory": 0, "streams": 0, "events": 0, "graphs": 0, "contexts": 0}
 
 
-@contextlib.contextmanager
-def gpu_with_kernels(*, interpreted: bool = False) -> Iterator[tuple[SimulatedGpu, Any]]:
-    """interpreted: the image kernels are their Triton sources, which takes seconds, not the CPU's functions."""
-    from support.interpreted_kernels import interpret_kernels
-    from support.reference_kernels import refer_kernels
-    from support.stand_in_tensorrt import install
-
-    with simulated() as gpu:
-        (interpret_kernels if interpreted else refer_kernels)(gpu)
-        yield gpu, install(gpu)
-
-
 @pytest.fixture(scope="module")
 def stub(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Beside each other: "host", the stub for ONNX Runtime, and "gpu", the same for TensorRT."""
-    folder = tmp_path_factory.mktemp("stub")
-    build_stub_bundle(folder / "made", dynamic_temperature=True).rename(folder / "host")
-    as_tensorrt(folder / "host", folder / "gpu")
-    return folder
+    return build_stubs(tmp_path_factory.mktemp("stub"))
 
 
 @pytest.fixture(scope="module")
@@ -166,6 +149,17 @@ def test_clones_share_the_engine_and_where_asked_the_activations(stub: Path) -> 
         assert wrong == []
         first.close()
         assert {kind: count for kind, count in gpu.live().items() if kind in NOTHING} == NOTHING
+
+
+@on_simulated_gpu()
+def test_a_clone_that_is_closed_leaves_nothing_behind(stub: Path) -> None:
+    with gpu_with_kernels() as (gpu, _), DepthEstimator(stub / "gpu") as first:
+        first(own_size())
+        before = gpu.live()
+        for _ in range(3):
+            with first.clone() as clone:
+                clone(own_size())
+        assert {kind: gpu.live()[kind] for kind in NOTHING} == {kind: before[kind] for kind in NOTHING}
 
 
 @on_simulated_gpu()
