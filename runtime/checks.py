@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from briges.runtime.backend import Provider, RunOptions
 from briges.runtime.errors import ImageError, UsageError, unknown_name
 from briges.runtime.manifest import Manifest
+from briges.runtime.postprocess import COLORMAPS
 from briges.runtime.preprocess import Fit
 from briges.runtime.sidecar import ModelSpec
 
@@ -71,6 +72,14 @@ def check_temperature(temperature: float | None, model: ModelSpec) -> float:
     if not _FLOAT32_MIN <= value <= _FLOAT32_MAX:
         raise _refused("temperature", value, "a number above 0 that float32 holds in full", "1.0 is as trained")
     return value
+
+
+def check_colours(colormap: str, percentiles: tuple[float, float] | None) -> None:
+    """Refuse a colour table that does not exist and percentiles that are none. Raises UsageError."""
+    if colormap not in COLORMAPS:
+        raise unknown_name("colormap", colormap, COLORMAPS)
+    if percentiles is not None and not 0 <= percentiles[0] < percentiles[1] <= 100:
+        raise _refused("percentiles", percentiles, "two numbers of 0 to 100, the lower first", "such as (2, 98)")
 
 
 def check_out(out: NDArray[np.float32], shape: tuple[int, ...], on_device: bool) -> None:

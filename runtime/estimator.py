@@ -16,9 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from briges.runtime.backend import GraphChoice, Provider, Request, Runner, RunOptions, open_engines
-from briges.runtime.checks import check_options, check_out, check_temperature
+from briges.runtime.checks import check_colours, check_options, check_out, check_temperature
 from briges.runtime.errors import BackendError, UsageError
 from briges.runtime.manifest import Manifest, notices, read_manifest
+from briges.runtime.postprocess import COLORMAPS, colourise, percentile_range
 from briges.runtime.preprocess import Fit, place
 from briges.runtime.result import DepthResult
 from briges.runtime.semantics import SCENE_CHANGE, SemanticSchedule
@@ -176,6 +177,25 @@ class DepthEstimator:
         source = iter(images)
         while chunk := list(itertools.islice(source, self.manifest.model.batch)):
             yield from self._estimate(self._accept(chunk), temperature, [None] * len(chunk), on_device=False)
+
+    def colourise(
+        self, result: DepthResult, colormap: str = COLORMAPS[0], percentiles: tuple[float, float] | None = None
+    ) -> NDArray[np.uint8]:
+        """A picture of ``result``: uint8 RGB [height, width, 3], near is the bright or warm end.
+
+        Of a depth on the device the picture is made there. percentiles: colours span the values between these two,
+        0..100; all values otherwise. Raises UsageError for a colormap or percentiles that do not exist, BackendError.
+        """
+        check_colours(colormap, percentiles)
+        depth: Any = result.depth
+        if isinstance(depth, np.ndarray):
+            value_range = percentile_range(depth, *percentiles) if percentiles else None
+            return colourise(depth, colormap, value_range)
+        self._require_own_process()
+        with self._lock:
+            self._open_runners()
+            picture: NDArray[np.uint8] = depth.owner.colourise(depth, colormap, percentiles)
+        return picture
 
     def _accept(self, images: Iterable[Any]) -> list[Any]:
         self._require_own_process()

@@ -57,12 +57,17 @@ def write_color(path: Path, picture: NDArray[np.uint8], notices: Sequence[str] =
     _write_png(path, picture, {"briges:meaning": "relative inverse depth, coloured from far to near"}, notices)
 
 
-def picture(depth: NDArray[np.float32], colormap: str, beside: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
-    """Colour inverse depth [H, W], over its own range, to uint8 RGB [H, W, 3].
+def picture(
+    depth: NDArray[np.float32],
+    colormap: str,
+    beside: NDArray[np.uint8] | None = None,
+    value_range: tuple[float, float] | None = None,
+) -> NDArray[np.uint8]:
+    """Colour inverse depth [H, W], over its own range or a given one, to uint8 RGB [H, W, 3].
 
     beside: uint8 RGB [H, W, 3], put on the left of the colours: the result is [H, 2 W, 3].
     """
-    coloured = colourise(depth, colormap)
+    coloured = colourise(depth, colormap, value_range)
     return coloured if beside is None else np.concatenate([beside, coloured], axis=1)
 
 

@@ -89,3 +89,9 @@ def colourise(
     scaled, _, _ = normalise(depth, value_range)
     coloured = cv2.applyColorMap(np.rint(scaled * 255).astype(np.uint8), table)
     return np.ascontiguousarray(coloured[:, :, ::-1])  # OpenCV answers in BGR
+
+
+def colour_table(colormap: str) -> NDArray[np.uint8]:
+    """One of COLORMAPS, far to near: uint8 RGB [256, 3]."""
+    ramp = np.linspace(0, 1, 256, dtype=np.float32)[None]
+    return colourise(ramp, colormap)[0]

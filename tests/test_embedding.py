@@ -95,3 +95,10 @@ def test_what_needs_more_names_what_to_install(python: Path, tmp_path: Path) -> 
         "try:\n    DepthEstimator(sys.argv[1])\nexcept MissingExtraError as error:\n    print(error.cure)"
     )
     assert run(python, code, build_stub_bundle(tmp_path)) == "pip install 'briges-trt[cpu]'"
+
+
+def test_the_command_without_its_packages_says_what_to_install(python: Path) -> None:
+    done = subprocess.run([python.parent / "briges", "doctor"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("Error: briges: not installed: click, rich\n")
+    assert done.stderr.endswith("cure: pip install click rich\n")

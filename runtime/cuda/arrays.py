@@ -39,38 +39,43 @@ class DeviceImage:
 class DeviceArray:
     """Depth on the GPU, for whatever reads ``__cuda_array_interface__``: torch, cupy, numba, pycuda.
 
-    It lies in a buffer of the estimator: valid until its next call, and never after ``close``.
+    It lies in a buffer of the estimator: valid until its next call, and never after ``close``. ``owner``: the runner
+    whose buffer it is.
     """
 
     dtype = np.dtype(np.float32)
 
     def __init__(self, pointer: int, shape: tuple[int, ...], stream: int, owner: Any) -> None:
-        self.shape = shape
-        self._pointer, self._stream, self._owner = pointer, stream, owner
+        self.shape, self.pointer, self.owner = shape, pointer, owner
+        self._stream = stream
 
     @property
     def __cuda_array_interface__(self) -> dict[str, Any]:
         return {
             "shape": self.shape,
             "typestr": self.dtype.str,
-            "data": (self._pointer, False),
+            "data": (self.pointer, False),
             "strides": None,
             "version": 3,
             "stream": self._stream,
         }
 
 
-def image_on_device(value: Any, stream: int) -> DeviceImage | None:
+def image_on_device(value: Any, stream: int, device_index: int = 0) -> DeviceImage | None:
     """``value`` without a copy, if it is an array on a GPU; None if it is anything else.
 
     Takes what has ``__cuda_array_interface__`` (version 2 or 3), or else ``__dlpack__``: such an array is asked to be
-    ready in ``stream``. Raises ImageError for one of another type or layout.
+    ready in ``stream``. Raises ImageError for one of another type or layout, and for a DLPack array on another GPU than
+    ``device_index``; the other interface does not say on which GPU it is.
     """
     if (interface := getattr(value, "__cuda_array_interface__", None)) is not None:
         return _from_interface(interface, value)
     device = getattr(value, "__dlpack_device__", None)
-    if device is None or device()[0] not in (_DLPACK_CUDA, _DLPACK_CUDA_HOST, _DLPACK_CUDA_MANAGED):
+    kind, index = device() if device is not None else (None, 0)
+    if kind not in (_DLPACK_CUDA, _DLPACK_CUDA_HOST, _DLPACK_CUDA_MANAGED):
         return None
+    if kind == _DLPACK_CUDA and index != device_index:
+        raise _refused(f"an array on GPU number {index}, and the engine is on number {device_index}")
     return _from_dlpack(value.__dlpack__(stream=stream), stream)
 
 

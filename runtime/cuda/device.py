@@ -150,4 +150,6 @@ class Device(Protocol):
         """
 
     def close(self) -> None:
-        """Wait for the device and give everything back that it made; a second call does nothing."""
+        """Wait for the device, give streams, events and kernels back, and leave the context; once. Buffers and graphs
+        are given back by whoever asked for them.
+        """

@@ -56,7 +56,7 @@ class GpuEngines:
         """A NumPy array as it is, an array on this GPU as a ``DeviceImage``. Raises ImageError."""
         if not isinstance(image, np.ndarray):
             with self._device.current():
-                on_device = image_on_device(image, self._intake.handle)
+                on_device = image_on_device(image, self._intake.handle, self._device.index)
             if on_device is not None:
                 return on_device
         check_image(image)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from briges.runtime import contracts
 from briges.runtime.backend import Request, require_finite
 from briges.runtime.cuda.arrays import DeviceArray, DeviceImage
+from briges.runtime.cuda.colours import Colours
 from briges.runtime.cuda.device import Device
 from briges.runtime.cuda.image_kernels import ImageKernels, SourceImage
 from briges.runtime.cuda.network import Activations, SizedNetwork
@@ -43,6 +44,7 @@ class GpuRunner:
         self._temperature, self._grid = Staging(device), Staging(device)
         self._photographs: list[Staging] = []
         self._depths: list[Staging] = []
+        self._colours = Colours(device, kernels)
         self._marks = [device.event() for _ in range(4)]
 
     def run(
@@ -90,6 +92,18 @@ class GpuRunner:
             grid: NDArray[np.uint8] = self._grid.view(np.uint8, (GRID, GRID)).copy()
         return grid
 
+    def colourise(self, depth: DeviceArray, colormap: str, percents: tuple[float, float] | None) -> NDArray[np.uint8]:
+        """As ``briges.runtime.postprocess.colourise``, of a depth this runner left on the device.
+
+        Raises BackendError.
+        """
+        height, width = depth.shape
+        partials = depth.pointer + height * width * _FLOAT_BYTES
+        with self._device.current():
+            return self._colours.colourise(
+                depth.pointer, partials, (height, width), colormap, percents, self._network.stream
+            )
+
     def close(self) -> None:
         """Give everything back."""
         # After an error that CUDA does not recover from, nothing can be given back, and nothing needs to be.
@@ -98,6 +112,7 @@ class GpuRunner:
             self._network.free()
             for held in (self._temperature, self._grid, *self._photographs, *self._depths):
                 held.free()
+            self._colours.free()
             for mark in self._marks:
                 mark.free()
             if self._activations is not None:

@@ -7,7 +7,6 @@ import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -88,16 +87,7 @@ def _drawing(look: Look) -> Callable[[NDArray[np.uint8], NDArray[np.float32]], N
     stabiliser = Stabiliser()
 
     def draw(image: NDArray[np.uint8], depth: NDArray[np.float32]) -> NDArray[np.uint8]:
-        coloured = _colourise_within(stabiliser(depth, image), look.colormap, *stabiliser.limits)
-        return np.concatenate([image, coloured], axis=1) if look.side_by_side else coloured
+        steady = stabiliser(depth, image)
+        return picture(steady, look.colormap, image if look.side_by_side else None, stabiliser.limits)
 
     return draw
-
-
-def _colourise_within(depth: NDArray[np.float32], colormap: str, low: float, high: float) -> NDArray[np.uint8]:
-    """As ``briges.runtime.postprocess.colourise``, over a given range; what is outside gets the colour of its end."""
-    import cv2
-
-    table: Any = getattr(cv2, f"COLORMAP_{colormap.upper()}")
-    scaled = np.clip((depth - low) / (high - low), 0, 1) if high > low else np.zeros_like(depth)
-    return np.ascontiguousarray(cv2.applyColorMap(np.rint(scaled * 255).astype(np.uint8), table)[:, :, ::-1])

@@ -116,7 +116,15 @@ def test_the_help_shows_what_is_missing_with_its_install_line(tmp_path):
     done = run_briges("--help", path=[hide_modules(tmp_path, ["torch", "onnxruntime"])])
     assert done.returncode == 0
     shown = sections(done.stdout)
-    assert [name for name, _ in shown["Commands"]] == ["doctor", "fetch", "infer", "inspect", "plugin", "stream"]
+    assert [name for name, _ in shown["Commands"]] == [
+        "bundle-offline",
+        "doctor",
+        "fetch",
+        "infer",
+        "inspect",
+        "plugin",
+        "stream",
+    ]
     assert shown["Not installed here"] == [
         ["bench", "pip install 'briges-trt[bench]'"],
         ["build", "pip install 'briges-trt[build]'"],

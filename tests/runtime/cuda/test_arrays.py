@@ -117,6 +117,11 @@ def test_the_interface_is_preferred_and_its_owner_lives_as_long_as_the_image() -
     assert sys.getrefcount(array) == before
 
 
+def test_dlpack_on_another_gpu_than_the_engine_is_refused() -> None:
+    with pytest.raises(ImageError, match="an array on GPU number 0, and the engine is on number 1"):
+        image_on_device(OnGpu(picture()), STREAM, 1)
+
+
 @pytest.mark.parametrize("device_type", [CUDA, CUDA_HOST, CUDA_MANAGED])
 def test_dlpack_is_asked_to_be_ready_in_our_stream(device_type: int) -> None:
     value = OnGpu(picture(), device_type)

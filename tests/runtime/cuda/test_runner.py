@@ -7,6 +7,7 @@ kernels' sources and everything of ours are real.
 from __future__ import annotations
 
 import threading
+import types
 from pathlib import Path
 from typing import Any
 
@@ -181,3 +182,41 @@ def test_a_depth_that_is_no_number_is_refused(stub: Path) -> None:
         tensorrt.contexts[0]._compute = lambda: None  # an engine that writes nothing
         with pytest.raises(BackendError, match="NaN or infinite depth"):
             estimator(own_size())
+
+
+@pytest.mark.parametrize("percentiles", [None, [5, 90]])
+@on_simulated_gpu()
+def test_depth_can_stay_on_the_device_and_come_back_as_a_picture(stub: Path, percentiles: list[float] | None) -> None:
+    chosen = (percentiles[0], percentiles[1]) if percentiles else None
+    with gpu_with_kernels(interpreted=True) as (gpu, _):
+        ours, host = both(stub)
+        with ours, host:
+            left = ours(own_size(), on_device=True)
+            interface = left.device_depth.__cuda_array_interface__
+            assert (interface["shape"], interface["typestr"], interface["version"]) == ((56, 70), "<f4", 3)
+            depth = gpu.memory(interface["data"][0], np.float32, 56 * 70).reshape(56, 70)
+            assert np.abs(depth - luminance(own_size())).max() <= 1e-4
+            picture = ours.colourise(left, "viridis", chosen)
+            expected = host.colourise(host(own_size()), "viridis", chosen)
+            # One of 256 colours further where the value is at the border of two.
+            assert np.abs(picture.astype(int) - expected).max() <= 4
+            assert (picture == expected).mean() > 0.95
+
+
+@pytest.mark.parametrize("padding_bytes", [0, 14])
+@on_simulated_gpu()
+def test_a_photograph_on_the_device_never_comes_to_the_host(stub: Path, padding_bytes: int) -> None:
+    with gpu_with_kernels() as (gpu, _), DepthEstimator(stub / "gpu") as estimator:
+        device = estimator._shared.engines._device  # type: ignore[attr-defined]  # only the GPU's engines have one
+        pitch_bytes = 70 * 3 + padding_bytes
+        with device.current():
+            buffer = device.allocate(56 * pitch_bytes)
+        rows = gpu.memory(buffer.pointer, np.uint8).reshape(56, pitch_bytes)
+        rows[:, : 70 * 3] = own_size().reshape(56, -1)
+
+        interface = {"shape": (56, 70, 3), "typestr": "|u1", "strides": (pitch_bytes, 3, 1), "stream": 1, "version": 3}
+        array = types.SimpleNamespace(__cuda_array_interface__={**interface, "data": (buffer.pointer, True)})
+        depth = estimator(array).depth  # type: ignore[arg-type]  # what it takes beyond NumPy
+        assert np.abs(depth - luminance(own_size())).max() <= 1e-4
+        with device.current():
+            buffer.free()
