@@ -51,7 +51,7 @@ def reference_input(frame: NDArray[np.uint8]) -> NDArray[np.float32]:
     """uint8 BGR [h, w, 3] to float32 [3, H, W], as Depth Anything does it."""
     import cv2
 
-    image = cv2.cvtColor(frame, cv2.COLOR_BGR2RGB) / 255.0
+    image: Any = cv2.cvtColor(frame, cv2.COLOR_BGR2RGB) / 255.0
     resized = cv2.resize(image, (INPUT[1], INPUT[0]), interpolation=cv2.INTER_CUBIC)
     normalised = (resized - np.array([0.485, 0.456, 0.406])) / np.array([0.229, 0.224, 0.225])
     return np.ascontiguousarray(normalised.transpose(2, 0, 1)).astype(np.float32)  # [H, W, 3] -> [3, H, W]

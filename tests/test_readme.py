@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.media import write_video
 
 from briges.export.public_weights import PUBLIC_WEIGHTS
 
@@ -29,6 +30,8 @@ def workplace(tmp_path_factory: pytest.TempPathFactory, tiny_bundle: Path, plugi
     shutil.copytree(tiny_bundle, folder / "build" / "briges-v2-b" / "engine")
     shutil.copytree(tiny_bundle.parent / "model", folder / "build" / "briges-v2-b" / "model")
     shutil.copy(ROOT / "runtime" / "photographs" / "coffee.jpg", folder / "photo.jpg")
+    # MJPEG in a file named .mp4: OpenCV goes by what is in it.
+    write_video(folder / "street.avi", 5).rename(folder / "street.mp4")
     shutil.copytree(plugin_folder, folder / "build" / "plugin")
     return folder
 
