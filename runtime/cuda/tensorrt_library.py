@@ -25,7 +25,7 @@ _LEVELS = {
 
 
 class Library:
-    """One TensorRT, ``tensorrt`` or ``tensorrt_rtx``, and what it said last.
+    """One TensorRT, ``tensorrt`` or ``tensorrt_rtx``, and the errors of its last call.
 
     Its log goes to the logger "briges.tensorrt": errors and warnings as such, the rest as debug messages.
     """
@@ -74,12 +74,14 @@ class Library:
 
     def enqueue(self, context: Any, stream: int) -> None:
         """Queue one inference. Raises BackendError."""
+        self._errors.clear()
         if not context.execute_async_v3(stream):
             raise self.failed("it refused to start an inference")
 
     def failed(self, came: str) -> BackendError:
         """The error for what TensorRT did not do, with its own words where it had some."""
-        said = f": {self._errors[-1]}" if self._errors else ""
+        # The first is the cause, what follows its consequences.
+        said = f": {self._errors[0]}" if self._errors else ""
         return BackendError(
             subject=self.name, came=f"{came}{said}", expected="the engine of this bundle on this GPU", cure=_REBUILD
         )
@@ -129,7 +131,6 @@ def _make_log(module: Any, errors: list[str]) -> Any:
             level = _LEVELS.get(severity.name, logging.DEBUG)
             if level == logging.ERROR:
                 errors.append(message)
-                del errors[:-1]
             logger.log(level, "%s", message)
 
     return Log()
