@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from briges.runtime.main import FolderPath, requires
-from briges.runtime.postprocess import COLORMAPS
+from briges.runtime.main import FolderPath, requires, with_options
+from briges.runtime.options import LOOK_OPTIONS, RUN_OPTIONS
 
 if TYPE_CHECKING:
     from briges.runtime.backend import Provider
@@ -37,8 +38,7 @@ _SAVE = ("png16", "npy", "color")
     show_default="all three",
     help="What to write per image; repeat it for several.",
 )
-@click.option("--colormap", type=click.Choice(COLORMAPS), default=COLORMAPS[0], show_default=True, help="Colours.")
-@click.option("--side-by-side", is_flag=True, help="Put the input on the left of the colours.")
+@functools.partial(with_options, options=LOOK_OPTIONS)
 @click.option(
     "--fit",
     type=click.Choice(["pad", "stretch"]),
@@ -46,24 +46,9 @@ _SAVE = ("png16", "npy", "color")
     show_default=True,
     help="Images of another aspect than the engine's: keep theirs and pad, or stretch them.",
 )
-@click.option(
-    "--temperature",
-    type=click.FloatRange(min=0, min_open=True),
-    help="For models exported with `--temperature dynamic`; 1.0 is as trained.",
-)
-@click.option("--stabilise", is_flag=True, help="Videos: take out what flickers in scale and shift.")
-@click.option(
-    "--semantic-interval",
-    type=click.IntRange(min=1),
-    default=1,
-    show_default=True,
-    metavar="N",
-    help="Semantic features for every N-th frame only; for bundles built with --split.",
-)
 @click.option("--pointcloud", type=click.Path(path_type=Path), help="A .ply of the one image; needs --intrinsics.")
 @click.option("--intrinsics", metavar="FX,FY,CX,CY", help="The camera of --pointcloud, in pixels of the image.")
-@click.option("--provider", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
-@click.option("--threads", type=click.IntRange(min=1), help="CPU threads.  [default: one per core]")
+@functools.partial(with_options, options=RUN_OPTIONS)
 def infer(
     bundle: Path,
     paths: tuple[str, ...],
@@ -78,6 +63,7 @@ def infer(
     semantic_interval: int,
     pointcloud: Path | None,
     intrinsics: str | None,
+    device: int,
     provider: Provider,
     threads: int | None,
 ) -> None:
@@ -124,7 +110,12 @@ def infer(
     with (
         warnings_shown(),
         DepthEstimator(
-            bundle, provider=provider, fit=fit, threads=threads, semantic_interval=semantic_interval
+            bundle,
+            provider=provider,
+            fit=fit,
+            threads=threads,
+            device=device,
+            semantic_interval=semantic_interval,
         ) as estimator,
         progress_bar(len(inputs) or 1) as on_progress,
     ):

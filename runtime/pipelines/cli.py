@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import signal
 import statistics
 import threading
@@ -12,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from briges.runtime.main import requires
-from briges.runtime.postprocess import COLORMAPS
+from briges.runtime.main import requires, with_options
+from briges.runtime.options import LOOK_OPTIONS, RUN_OPTIONS
 
 if TYPE_CHECKING:
     from briges.runtime.backend import Provider
@@ -31,24 +32,8 @@ if TYPE_CHECKING:
     help="Always the newest frame, or every frame.  [default: --latest for live sources, --all for files]",
 )
 @click.option("--max-frames", type=click.IntRange(min=1), help="End after this many.")
-@click.option("--stabilise", is_flag=True, help="Take out what flickers in scale and shift.")
-@click.option("--colormap", type=click.Choice(COLORMAPS), default=COLORMAPS[0], show_default=True, help="Colours.")
-@click.option("--side-by-side", is_flag=True, help="Put the input on the left of the colours.")
-@click.option(
-    "--semantic-interval",
-    type=click.IntRange(min=1),
-    default=1,
-    show_default=True,
-    metavar="N",
-    help="Semantic features for every N-th frame only; for bundles built with --split.",
-)
-@click.option(
-    "--temperature",
-    type=click.FloatRange(min=0, min_open=True),
-    help="For models exported with `--temperature dynamic`; 1.0 is as trained.",
-)
-@click.option("--provider", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
-@click.option("--threads", type=click.IntRange(min=1), help="CPU threads.  [default: one per core]")
+@functools.partial(with_options, options=LOOK_OPTIONS)
+@functools.partial(with_options, options=RUN_OPTIONS)
 def stream(
     bundle: Path,
     source: str,
@@ -60,6 +45,7 @@ def stream(
     side_by_side: bool,
     semantic_interval: int,
     temperature: float | None,
+    device: int,
     provider: Provider,
     threads: int | None,
 ) -> None:
@@ -98,7 +84,9 @@ def stream(
     # The source last: a camera that is open would fill its buffers while the model loads.
     with (
         warnings_shown(),
-        DepthEstimator(bundle, provider=provider, threads=threads, semantic_interval=semantic_interval) as estimator,
+        DepthEstimator(
+            bundle, provider=provider, threads=threads, device=device, semantic_interval=semantic_interval
+        ) as estimator,
         open_source(source) as opened,
         stopped_by_signals() as stop,
         live_line() as on_frame,
