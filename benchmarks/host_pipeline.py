@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from briges.export.presets import IMAGE_MEAN, IMAGE_STD
 from briges.runtime import contracts
 from briges.runtime.postprocess import restore_size
-from briges.runtime.preprocess import fill_depth_input, place
+from briges.runtime.preprocess import Scratch, fill_depth_input, place
 from briges.runtime.sidecar import ImageInput
 
 DType = Literal["uint8", "float32"]
@@ -68,10 +68,10 @@ def measure(dtype: DType, rounds: int) -> HostTime:
     spec = ImageInput(contracts.IMAGE, dtype, *INPUT, IMAGE_MEAN, IMAGE_STD, "cubic")
     placement = place(*FRAME, spec, "pad")
     network_input = np.zeros(spec.shape(1)[1:], dtype)
-    out = np.empty(FRAME, np.float32)
+    out, scratch = np.empty(FRAME, np.float32), Scratch()
 
     def ours() -> None:
-        fill_depth_input(frame, spec, placement, network_input, bgr=True)
+        fill_depth_input(frame, spec, placement, network_input, bgr=True, scratch=scratch)
         restore_size(placement.crop(depth), *FRAME, out)
 
     def reference() -> None:

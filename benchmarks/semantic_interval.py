@@ -45,20 +45,20 @@ def measure_interval(
     interval: int,
     scene_change: float | None,
 ) -> tuple[Drift, list[NDArray[np.float32]]]:
-    """Run ``frames``, uint8 RGB [h, w, 3], after one warm-up; ``reference``: the depths of interval 1, None for them.
+    """Run ``frames``, uint8 RGB [h, w, 3], after a warm-up; ``reference``: the depths of interval 1, None for them.
 
     Raises what DepthEstimator does.
     """
     depths, latencies_ms, computed = [], [], 0
     with DepthEstimator(bundle, semantic_interval=interval, scene_change=scene_change) as estimator:
-        estimator(frames[0])
-        with estimator.clone() as fresh:  # whose first frame has features of its own, warm-up or not
-            for frame in frames:
-                started = time.perf_counter()
-                result = fresh(frame)
-                latencies_ms.append((time.perf_counter() - started) * 1000)
-                depths.append(result.depth)
-                computed += result.semantics_age == 0
+        for _ in range(interval):  # both kinds of frame, so that the first one measured has features of its own
+            estimator(frames[0])
+        for frame in frames:
+            started = time.perf_counter()
+            result = estimator(frame)
+            latencies_ms.append((time.perf_counter() - started) * 1000)
+            depths.append(result.depth)
+            computed += result.semantics_age == 0
     errors = [
         float(np.linalg.norm(depth - own) / np.linalg.norm(own))
         for depth, own in zip(depths, reference or depths, strict=True)
@@ -85,24 +85,28 @@ def as_markdown(rows: Sequence[Drift]) -> str:
     )
 
 
+def _intervals(_context: click.Context, _parameter: click.Parameter, text: str) -> list[int]:
+    numbers = text.split(",")
+    if not all(number.isdecimal() and int(number) > 0 for number in numbers) or int(numbers[0]) != 1:
+        raise click.BadParameter(f"{text!r}: numbers above 0, and 1 first, with which the others are compared")
+    return list(map(int, numbers))
+
+
 @click.command()
 @click.argument("bundle", type=click.Path(path_type=Path))
 @click.argument("video", type=click.Path(path_type=Path))
-@click.option("--intervals", default="1,2,4,8", show_default=True, help="The first must be 1.")
+@click.option("--intervals", default="1,2,4,8", show_default=True, callback=_intervals, help="The first must be 1.")
 @click.option("--frames", "count", type=click.IntRange(min=2), default=40, show_default=True)
 @click.option("--scene-change", type=click.FloatRange(0, 1), default=SCENE_CHANGE, show_default=True)
-def main(bundle: Path, video: Path, intervals: str, count: int, scene_change: float) -> None:
+def main(bundle: Path, video: Path, intervals: list[int], count: int, scene_change: float) -> None:
     """Measure how depth drifts with the semantic interval on VIDEO."""
-    chosen = [int(text) for text in intervals.split(",")]
-    if chosen[0] != 1:
-        raise click.UsageError("--intervals must begin with 1, which the others are compared with")
     try:
         with open_video(video) as opened:
             frames = list(itertools.islice(opened.frames, count))
         rows: list[Drift] = []
         reference: list[NDArray[np.float32]] | None = None
-        with progress_bar(len(chosen)) as on_progress:
-            for interval in chosen:
+        with progress_bar(len(intervals)) as on_progress:
+            for interval in intervals:
                 row, depths = measure_interval(bundle, frames, reference, interval, scene_change)
                 rows.append(row)
                 reference = reference or depths

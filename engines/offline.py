@@ -101,7 +101,7 @@ def _copy_included(folders: Sequence[Path], work: Path, watcher: Watcher) -> tup
     names = []
     for folder in folders:
         # Of two parts, as most of them are called "model" or "engine".
-        name = "-".join(folder.resolve().parts[-2:])
+        name = "-".join(folder.resolve().parts[1:][-2:])  # without the root
         if name in names:
             raise UsageError(
                 subject=f"--include {folder}",

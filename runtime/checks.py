@@ -29,7 +29,7 @@ def check_options(options: RunOptions, manifest: Manifest | None = None) -> None
         raise _refused("threads", options.threads, f"1 to {cores}, the cores here", "leave it out")
     if options.device < 0:
         raise _refused("device", options.device, "0 or more", "0 is the first GPU; `briges doctor` lists them")
-    if options.cuda_graph not in ("auto", True, False):
+    if options.cuda_graph != "auto" and not isinstance(options.cuda_graph, bool):
         raise _refused("cuda_graph", repr(options.cuda_graph), '"auto", True or False', "leave it out")
     if options.semantic_interval < 1:
         raise _refused("semantic_interval", options.semantic_interval, "1 or more", "1 computes them for every frame")

@@ -104,7 +104,7 @@ class DepthEstimator:
             self._open_runners()
             twin = DepthEstimator.__new__(DepthEstimator)
             twin.path, twin.manifest, twin.notices = self.path, self.manifest, self.notices
-        twin._start(self._options, self._shared, share_activations=share_activations)
+            twin._start(self._options, self._shared, share_activations=share_activations)
         return twin
 
     def __enter__(self) -> DepthEstimator:
@@ -193,7 +193,13 @@ class DepthEstimator:
             return colourise(depth, colormap, value_range)
         self._require_own_process()
         with self._lock:
-            self._open_runners()
+            if not any(depth.owner is runner for runner in self._open_runners()):
+                raise UsageError(
+                    subject="result",
+                    came="the depth of another estimator",
+                    expected="one that this estimator left on the device",
+                    cure="ask the estimator, or the clone, that it came from",
+                )
             picture: NDArray[np.uint8] = depth.owner.colourise(depth, colormap, percentiles)
         return picture
 

@@ -16,7 +16,7 @@ from briges.runtime.errors import ImageError, UsageError
 from briges.runtime.manifest import Manifest
 from briges.runtime.onnx_backend import OnnxBackend, open_sessions
 from briges.runtime.postprocess import restore_size
-from briges.runtime.preprocess import check_image, fill_depth_input, fill_semantic_input
+from briges.runtime.preprocess import Scratch, check_image, fill_depth_input, fill_semantic_input
 from briges.runtime.result import Timings
 from briges.runtime.semantics import green_grid
 from briges.runtime.sidecar import SizedGraph
@@ -61,7 +61,7 @@ class HostRunner:
     """One input size on ONNX Runtime."""
 
     def __init__(self, graph: SizedGraph, backend: OnnxBackend, bgr: bool) -> None:
-        self._graph, self._backend, self._bgr = graph, backend, bgr
+        self._graph, self._backend, self._bgr, self._scratch = graph, backend, bgr, Scratch()
 
     def run(
         self, requests: Sequence[Request], temperature: float, *, refresh_semantics: bool, on_device: bool
@@ -107,7 +107,7 @@ class HostRunner:
     def _fill(self, slot: int, request: Request, refresh_semantics: bool) -> None:
         inputs, image, placement = self._backend.inputs, request.image, request.placement
         depth = self._graph.image
-        fill_depth_input(image, depth, placement, inputs[contracts.IMAGE][slot], bgr=self._bgr)
+        fill_depth_input(image, depth, placement, inputs[contracts.IMAGE][slot], bgr=self._bgr, scratch=self._scratch)
         for semantic in self._graph.inputs[1:]:
             if refresh_semantics:
                 fill_semantic_input(image, depth, semantic, placement, inputs[semantic.name][slot], bgr=self._bgr)

@@ -14,7 +14,6 @@ after normalisation, and in the semantic branch 1 of 255, since Pillow rounds th
 from __future__ import annotations
 
 import math
-import threading
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -27,7 +26,21 @@ from briges.runtime.sidecar import ImageInput
 
 Fit = Literal["pad", "stretch"]
 
-_scratch = threading.local()
+
+class Scratch:
+    """Memory for what is neither input nor output, kept from photograph to photograph: new memory costs more than the
+    copy into it. For one thread at a time.
+    """
+
+    def __init__(self) -> None:
+        self._values = np.empty((0, 0, 3), np.float32)
+
+    def as_float(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """``image`` as float32, until the next call."""
+        if self._values.shape != image.shape:
+            self._values = np.empty(image.shape, np.float32)
+        np.copyto(self._values, image)
+        return self._values
 
 
 @dataclass(frozen=True)
@@ -100,9 +113,15 @@ def place(height: int, width: int, spec: ImageInput, fit: Fit) -> Placement:
 
 
 def fill_depth_input(
-    image: NDArray[np.uint8], spec: ImageInput, placement: Placement, out: NDArray[Any], *, bgr: bool = False
+    image: NDArray[np.uint8],
+    spec: ImageInput,
+    placement: Placement,
+    out: NDArray[Any],
+    *,
+    bgr: bool = False,
+    scratch: Scratch | None = None,
 ) -> None:
-    """Write one photograph into the depth input.
+    """Write one photograph into the depth input; ``scratch``: of whoever calls for many.
 
     image: uint8 [h, w, 3] RGB, or BGR as OpenCV has it; out: the image's slot of the batch, uint8 [H, W, 3] or float32
     [3, H, W], RGB, overwritten.
@@ -118,7 +137,7 @@ def fill_depth_input(
         return
     if padded:
         out[...] = 0.0
-    resized: Any = cv2.resize(_as_float(image), size, interpolation=cv2.INTER_CUBIC)
+    resized: Any = cv2.resize((scratch or Scratch()).as_float(image), size, interpolation=cv2.INTER_CUBIC)
     _normalise_into(placement.crop(np.moveaxis(out, 0, -1)), resized, spec, bgr)
 
 
@@ -166,15 +185,6 @@ def _resize_into(crop: NDArray[np.uint8], image: NDArray[np.uint8], interpolatio
     assert np.shares_memory(written, crop)
     if bgr:
         cv2.cvtColor(crop, cv2.COLOR_BGR2RGB, dst=crop)
-
-
-def _as_float(image: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """``image`` as float32, in memory that this thread's next call overwrites: new memory costs more than the copy."""
-    held: NDArray[np.float32] | None = getattr(_scratch, "values", None)
-    if held is None or held.shape != image.shape:
-        held = _scratch.values = np.empty(image.shape, np.float32)
-    np.copyto(held, image)
-    return held
 
 
 def _fill_colour(spec: ImageInput) -> NDArray[np.uint8]:

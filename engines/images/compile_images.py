@@ -10,20 +10,18 @@ import hashlib
 import importlib
 import os
 import re
-import subprocess
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from briges.engines.images.variants import VARIANTS, ImageVariant
+from briges.engines.plugin.compile_kernels import HIDDEN_PARAMETERS
+from briges.engines.ptxas import run_ptxas
 from briges.runtime.cuda.kernel_table import TABLE_FILE, ImageKernel, KernelTable
 from briges.runtime.errors import BuildError
 from briges.runtime.files import write_text
 from briges.runtime.records import to_json
-
-# Triton adds two pointers behind the declared parameters, global and profile scratch: whoever launches passes nulls.
-HIDDEN_PARAMETERS = 2
 
 # The editable install links every file: the repository is where the link leads.
 _FOLDER = Path(__file__).resolve().parent
@@ -111,20 +109,11 @@ def _type(name: str, variant: ImageVariant, constants: Mapping[str, object]) -> 
 
 def _assemble(variant: ImageVariant, ptx: str, target: str) -> None:
     """Refuse PTX that ``target`` cannot run, or whose registers go through memory there."""
-    import triton
-
-    # The wheel has two: the older does not know Blackwell, and the newer no longer knows Turing.
-    tool = "ptxas-blackwell" if int(target[3:]) >= 100 else "ptxas"
-    with tempfile.TemporaryDirectory(prefix="briges-") as folder:
-        source = Path(folder) / "kernel.ptx"
-        source.write_text(ptx, encoding="ascii")
-        command = [str(Path(triton.__file__).parent / "backends/nvidia/bin" / tool), "--verbose"]
-        command += [f"--gpu-name={target}", f"--output-file={folder}/kernel.cubin", str(source)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise _failed(variant, f"{tool} refuses its PTX for {target}: {done.stderr.strip()}")
-    if "0 bytes spill stores, 0 bytes spill loads" not in done.stderr:
-        raise _failed(variant, f"registers are spilled on {target}: {done.stderr.strip()}")
+    status, report = run_ptxas(ptx, target)
+    if status:
+        raise _failed(variant, f"ptxas refuses its PTX for {target}: {report}")
+    if "0 bytes spill stores, 0 bytes spill loads" not in report:
+        raise _failed(variant, f"registers are spilled on {target}: {report}")
 
 
 def _failed(variant: ImageVariant, came: str) -> BuildError:

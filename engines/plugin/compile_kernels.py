@@ -7,13 +7,11 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
 import tempfile
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 from briges.engines.plugin.variants import HEAD_BLOCKS, PTX_VERSIONS, Variant
+from briges.engines.ptxas import run_ptxas
 from briges.runtime.errors import BuildError
 
 ENTRY = "attention_kernel"
@@ -111,7 +109,7 @@ def compile_kernel(variant: Variant) -> CompiledKernel:
     if kernel.metadata.global_scratch_size or kernel.metadata.profile_scratch_size:
         raise compile_failed(variant, "it wants scratch memory, and whoever launches it passes none")
     ptx = kernel.asm["ptx"]
-    registers, spill_bytes = _assemble(variant, ptx, number)
+    registers, spill_bytes = _assemble(variant, ptx)
     return CompiledKernel(
         variant=variant,
         ptx=ptx,
@@ -132,31 +130,12 @@ def _type(name: str, variant: Variant, constants: dict[str, int]) -> str:
     return "*fp32" if name == "temperature" else "i32"
 
 
-def _assemble(variant: Variant, ptx: str, number: int) -> tuple[int, int]:
+def _assemble(variant: Variant, ptx: str) -> tuple[int, int]:
     """Registers of a thread, and bytes of them that ptxas has to keep in memory."""
-    import triton
-
-    # The wheel has two: the older does not know Blackwell, and the newer no longer knows Turing.
-    target = _first(r"\.target (\w+)", ptx)
-    tool = "ptxas-blackwell" if number >= 100 else "ptxas"
-    with tempfile.TemporaryDirectory(prefix="briges-") as folder:
-        source = Path(folder) / "kernel.ptx"
-        source.write_text(ptx, encoding="ascii")
-        done: Any = subprocess.run(
-            [
-                Path(triton.__file__).parent / "backends/nvidia/bin" / tool,
-                "--verbose",
-                f"--gpu-name={target}",
-                f"--output-file={folder}/kernel.cubin",
-                source,
-            ],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    if done.returncode:
-        raise compile_failed(variant, f"{tool} refuses its PTX: {done.stderr.strip()}")
-    return int(_first(r"Used (\d+) registers", done.stderr)), int(_first(r"(\d+) bytes spill stores", done.stderr))
+    status, report = run_ptxas(ptx, _first(r"\.target (\w+)", ptx))
+    if status:
+        raise compile_failed(variant, f"ptxas refuses its PTX: {report}")
+    return int(_first(r"Used (\d+) registers", report)), int(_first(r"(\d+) bytes spill stores", report))
 
 
 def _first(pattern: str, text: str) -> str:

@@ -14,6 +14,7 @@ from briges.runtime.preprocess import check_image_size
 _CURE = "give it as contiguous uint8 [height, width, 3] on the GPU of the engine; rows may be pitched"
 _DLPACK_CUDA, _DLPACK_CUDA_HOST, _DLPACK_CUDA_MANAGED = 2, 3, 13
 _DLPACK_UINT = 1
+_DEFAULT_STREAM = 1  # the legacy one, as CUDA numbers it
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,16 +65,16 @@ class DeviceArray:
 def image_on_device(value: Any, stream: int, device_index: int = 0) -> DeviceImage | None:
     """``value`` without a copy, if it is an array on a GPU; None if it is anything else.
 
-    Takes what has ``__cuda_array_interface__`` (version 2 or 3), or else ``__dlpack__``: such an array is asked to be
-    ready in ``stream``. Raises ImageError for one of another type or layout, and for a DLPack array on another GPU than
-    ``device_index``; the other interface does not say on which GPU it is.
+    Takes what has ``__dlpack__``, and asks it to be ready in ``stream``; or else ``__cuda_array_interface__``, which
+    before version 3 does not say in which stream it is written: then the default stream counts. Raises ImageError for
+    one of another type or layout, and for a DLPack array on another GPU than ``device_index``; the other interface does
+    not say on which GPU it is.
     """
-    if (interface := getattr(value, "__cuda_array_interface__", None)) is not None:
-        return _from_interface(interface, value)
     device = getattr(value, "__dlpack_device__", None)
     kind, index = device() if device is not None else (None, 0)
     if kind not in (_DLPACK_CUDA, _DLPACK_CUDA_HOST, _DLPACK_CUDA_MANAGED):
-        return None
+        interface = getattr(value, "__cuda_array_interface__", None)
+        return None if interface is None else _from_interface(interface, value)
     if kind == _DLPACK_CUDA and index != device_index:
         raise _refused(f"an array on GPU number {index}, and the engine is on number {device_index}")
     return _from_dlpack(value.__dlpack__(stream=stream), stream)
@@ -81,7 +82,8 @@ def image_on_device(value: Any, stream: int, device_index: int = 0) -> DeviceIma
 
 def _from_interface(interface: dict[str, Any], owner: Any) -> DeviceImage:
     shape, strides = tuple(interface["shape"]), interface.get("strides")
-    stream = interface.get("stream")
+    # Where the field is there, None means that there is nothing to wait for.
+    stream = interface.get("stream", _DEFAULT_STREAM)
     if interface["typestr"] not in ("|u1", "<u1") or len(shape) != 3 or shape[2] != 3:
         raise _refused(f"{interface['typestr']} {list(shape)}")
     # 1 and 2 are the default streams, which CUDA knows by these numbers too.

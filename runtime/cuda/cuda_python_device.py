@@ -99,13 +99,13 @@ class CudaPythonDevice:
     def stream(self) -> CudaPythonStream:
         """See ``Device.stream``."""
         made = CudaPythonStream(self._driver)
-        self._streams.append(made)
+        self._streams = [*(stream for stream in self._streams if stream.handle), made]
         return made
 
     def event(self) -> CudaPythonEvent:
         """See ``Device.event``."""
         made = CudaPythonEvent(self._driver)
-        self._events.append(made)
+        self._events = [*(event for event in self._events if event.handle is not None), made]
         return made
 
     def copy(self, destination: int, source: int, size_bytes: int, stream: Stream) -> None:

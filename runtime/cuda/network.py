@@ -114,6 +114,11 @@ class SizedNetwork:
         if self._records:
             self._record(refresh_semantics)
 
+    def synchronize(self) -> None:
+        """Wait for everything queued, also where an error came between. Raises BackendError."""
+        self._side.synchronize()
+        self.stream.synchronize()
+
     def free(self) -> None:
         """Give everything back."""
         self._contexts.clear()

@@ -6,8 +6,7 @@ import contextlib
 import struct
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from importlib import metadata
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +27,7 @@ class PycudaDevice:
     def __init__(self, index: int) -> None:
         """Open GPU number ``index``. Raises BackendError."""
         try:
+            import pycuda
             import pycuda.driver as cuda
         except ImportError as error:  # libcuda is not there, or lacks what pycuda was built for
             raise no_driver(error) from error
@@ -37,17 +37,19 @@ class PycudaDevice:
         except cuda.Error as error:
             # pycuda keeps the code to itself, and a driver that loads hardly fails here for another reason.
             raise cuda_error(100, "CUDA_ERROR_NO_DEVICE", "starting CUDA", detail=str(error)) from error
-        count = cuda.Device.count()
-        if index >= count:
-            raise no_such_device(index, count)
-        device = cuda.Device(index)
-        attributes = device.get_attributes()
-        self.index, self.name, self.memory_bytes = index, device.name(), device.total_memory()
-        self.compute_capability = ".".join(map(str, device.compute_capability()))
+        with _translated(cuda, "opening the GPU"):
+            count = cuda.Device.count()
+            if index >= count:
+                raise no_such_device(index, count)
+            device = cuda.Device(index)
+            attributes = device.get_attributes()
+            self.index, self.name, self.memory_bytes = index, device.name(), device.total_memory()
+            self.compute_capability = ".".join(map(str, device.compute_capability()))
+            # Of the driver's two kinds of context the primary one, which TensorRT uses too; pycuda.autoinit would make
+            # another.
+            self._context: Any = device.retain_primary_context()
         self.integrated = bool(attributes.get(cuda.device_attribute.INTEGRATED, 0))
-        self.library = f"pycuda {metadata.version('pycuda')}"
-        # Of the driver's two kinds the primary one, which TensorRT uses too; pycuda.autoinit would make another.
-        self._context: Any = device.retain_primary_context()
+        self.library = f"pycuda {pycuda.VERSION_TEXT}"
         # pycuda gives back what nobody refers to, and only where the context is current: until then it is held here.
         self._made: list[_Stream | _Event | _Kernel] = []
         self._modules: list[Any] = []
@@ -90,15 +92,11 @@ class PycudaDevice:
 
     def stream(self) -> _Stream:
         """See ``Device.stream``."""
-        made = _Stream(self._cuda)
-        self._made.append(made)
-        return made
+        return self._held(_Stream(self._cuda))
 
     def event(self) -> _Event:
         """See ``Device.event``."""
-        made = _Event(self._cuda)
-        self._made.append(made)
-        return made
+        return self._held(_Event(self._cuda))
 
     def copy(self, destination: int, source: int, size_bytes: int, stream: Stream) -> None:
         """See ``Device.copy``. Host buffers are addressed as the device sees them, so all copies are the device's."""
@@ -123,8 +121,10 @@ class PycudaDevice:
         function = module.get_function(entry)
         if shared_bytes > 48 * 1024:
             function.set_attribute(self._cuda.function_attribute.MAX_DYNAMIC_SHARED_SIZE_BYTES, shared_bytes)
-        made = _Kernel(function, parameters, threads, shared_bytes)
-        self._made.append(made)
+        return self._held(_Kernel(function, parameters, threads, shared_bytes))
+
+    def _held(self, made: Made) -> Made:
+        self._made = [*(earlier for earlier in self._made if not earlier.freed), made]
         return made
 
     def close(self) -> None:
@@ -189,6 +189,10 @@ class _Stream:
     def free(self) -> None:
         self.made = None
 
+    @property
+    def freed(self) -> bool:
+        return self.made is None
+
 
 class _Event:
     def __init__(self, cuda: Any) -> None:
@@ -208,6 +212,10 @@ class _Event:
     def free(self) -> None:
         self.made = None
 
+    @property
+    def freed(self) -> bool:
+        return self.made is None
+
 
 class _Kernel:
     def __init__(self, function: Any, parameters: Sequence[ParameterType], threads: int, shared_bytes: int) -> None:
@@ -218,11 +226,18 @@ class _Kernel:
     def free(self) -> None:
         self._function = None  # which holds its module
 
+    @property
+    def freed(self) -> bool:
+        return self._function is None
+
     def launch(self, grid: tuple[int, int, int], arguments: Sequence[int | float], stream: Stream) -> None:
         assert isinstance(stream, _Stream)
         if len(arguments) != len(self._format):
             raise struct.error(f"{len(arguments)} arguments for {self._format}")
         self._function.prepared_async_call(grid, self._block, stream.made, *arguments, shared_size=self._shared_bytes)
+
+
+Made = TypeVar("Made", _Stream, _Event, _Kernel)
 
 
 @contextlib.contextmanager

@@ -69,7 +69,7 @@ class GpuRunner:
             except BaseException:
                 # What is queued still reads our buffers, and the next call writes them.
                 with contextlib.suppress(BackendError):
-                    stream.synchronize()
+                    self._network.synchronize()
                 raise
             depths = [self._depth(slot, request, on_device) for slot, request in enumerate(requests)]
             share = 1 / len(requests)
@@ -108,7 +108,7 @@ class GpuRunner:
         """Give everything back."""
         # After an error that CUDA does not recover from, nothing can be given back, and nothing needs to be.
         with contextlib.suppress(BackendError), self._device.current():
-            self._network.stream.synchronize()
+            self._network.synchronize()
             self._network.free()
             for held in (self._temperature, self._grid, *self._photographs, *self._depths):
                 held.free()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import mmap
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +34,8 @@ class Library:
     def __init__(self, module: Any) -> None:
         self.module = module
         self.name = f"{module.__name__} {module.__version__}"
-        self._errors: list[str] = []
-        self._log = _make_log(module, self._errors)  # TensorRT keeps no reference to it
+        self._heard = _Heard()
+        self._log = _make_log(module, self._heard)  # TensorRT keeps no reference to it
         self._runtime = self._made("a runtime", module.Runtime(self._log))
 
     def load_engine(self, path: Path, record: Engine, *, host_code: bool) -> Any:
@@ -44,7 +45,7 @@ class Library:
         """
         if host_code:
             self._runtime.engine_host_code_allowed = True
-        self._errors.clear()
+        self._heard.errors.clear()
         try:
             # Mapped, not read: of a 1.5 GB engine no copy is in memory beside TensorRT's own.
             with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
@@ -57,7 +58,7 @@ class Library:
 
     def make_context(self, engine: Any, memory: tuple[int, int]) -> Any:
         """An execution context that computes in the device memory ``memory``, (address, bytes). Raises BackendError."""
-        self._errors.clear()
+        self._heard.errors.clear()
         strategy = self.module.ExecutionContextAllocationStrategy.USER_MANAGED
         context = self._made("an execution context", engine.create_execution_context(strategy))
         address, size_bytes = memory
@@ -74,14 +75,14 @@ class Library:
 
     def enqueue(self, context: Any, stream: int) -> None:
         """Queue one inference. Raises BackendError."""
-        self._errors.clear()
+        self._heard.errors.clear()
         if not context.execute_async_v3(stream):
             raise self.failed("it refused to start an inference")
 
     def failed(self, came: str) -> BackendError:
         """The error for what TensorRT did not do, with its own words where it had some."""
         # The first is the cause, what follows its consequences.
-        said = f": {self._errors[0]}" if self._errors else ""
+        said = f": {self._heard.errors[0]}" if self._heard.errors else ""
         return BackendError(
             subject=self.name, came=f"{came}{said}", expected="the engine of this bundle on this GPU", cure=_REBUILD
         )
@@ -122,7 +123,14 @@ def activation_bytes(engine: Any) -> int:
     return int(size)
 
 
-def _make_log(module: Any, errors: list[str]) -> Any:
+class _Heard(threading.local):
+    """Errors of the calls of each thread: clones call at the same time."""
+
+    def __init__(self) -> None:
+        self.errors: list[str] = []
+
+
+def _make_log(module: Any, heard: _Heard) -> Any:
     class Log(module.ILogger):  # type: ignore[misc]  # its base is only known here
         def __init__(self) -> None:
             module.ILogger.__init__(self)
@@ -130,7 +138,7 @@ def _make_log(module: Any, errors: list[str]) -> Any:
         def log(self, severity: Any, message: str) -> None:
             level = _LEVELS.get(severity.name, logging.DEBUG)
             if level == logging.ERROR:
-                errors.append(message)
+                heard.errors.append(message)
             logger.log(level, "%s", message)
 
     return Log()

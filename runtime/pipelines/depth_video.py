@@ -60,8 +60,8 @@ def make_depth_video(
             write = stack.enter_context(video_writer(path, fps, keep_interrupted=keep_interrupted))
 
         def sink(image: NDArray[np.uint8], result: DepthResult, lost: int) -> None:
-            drawn = draw(image, result.depth)
             if write is not None:
+                drawn = draw(image, result.depth)
                 for _ in range(1 + lost):
                     write(drawn)
 

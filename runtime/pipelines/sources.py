@@ -52,8 +52,8 @@ def open_source(text: str) -> Iterator[Source]:
         pipeline, known by its "!", that ends in an appsink and gives BGR. A file that exists is never read as another.
     Over the network a stream that states its length counts as a file, another one as live.
     Raises ImageError here if it cannot be opened, and from ``frames`` if not one frame comes, or frames that are not
-    colours of 8 bits. A live source that ends or falls silent for 5 s ends ``frames`` with a warning in the log; files
-    behave as in ``briges.runtime.video.open_video``.
+    colours of 8 bits. A live source that ends, or an address that falls silent for 5 s, ends ``frames`` with a warning
+    in the log; files behave as in ``briges.runtime.video.open_video``.
     """
     if os.path.isfile(text) or not (_CAMERA.fullmatch(text) or "!" in text or _URL.match(text)):
         with open_video(Path(text)) as video:

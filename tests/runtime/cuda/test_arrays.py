@@ -103,11 +103,24 @@ def test_the_stream_of_version_3_is_kept_to_be_waited_for(given: int | None, str
     assert image.stream == stream
 
 
-def test_the_interface_is_preferred_and_its_owner_lives_as_long_as_the_image() -> None:
+def test_an_interface_that_names_no_stream_is_written_in_the_default_one() -> None:
+    image = image_on_device(with_interface(picture()), STREAM)
+    assert image is not None
+    assert image.stream == 1
+
+
+def test_dlpack_is_preferred_since_it_is_ready_in_our_stream() -> None:
+    value = OnGpu(picture())
+    value.__cuda_array_interface__ = {}  # type: ignore[attr-defined]  # as torch has both
+    image = image_on_device(value, STREAM)
+    assert image is not None
+    assert value.streams == [STREAM]
+
+
+def test_the_owner_of_an_interface_lives_as_long_as_the_image() -> None:
     array = picture()
     before = sys.getrefcount(array)
     value = with_interface(array)
-    value.__dlpack_device__ = lambda: pytest.fail("asked for DLPack too")
     image = image_on_device(value, STREAM)
     del value
     gc.collect()
