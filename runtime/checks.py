@@ -22,19 +22,24 @@ def check_options(options: RunOptions, manifest: Manifest | None = None) -> None
     """Refuse values that no bundle, or with ``manifest`` this bundle, can take. Raises UsageError."""
     for subject, value, kind in (("fit", options.fit, Fit), ("provider", options.provider, Provider)):
         if value not in get_args(kind):
-            raise unknown_name(subject, value, get_args(kind))
+            raise unknown_name(subject, str(value), get_args(kind))
+    if not isinstance(options.bgr, bool):
+        raise _refused("bgr", repr(options.bgr), "True or False", "True for images as OpenCV has them")
     cores = os.cpu_count() or 1
-    if options.threads is not None and not 1 <= options.threads <= cores:
+    if options.threads is not None and not (_is_whole(options.threads) and 1 <= options.threads <= cores):
         # ONNX Runtime would start as many as asked for, and they would fight over the cores.
-        raise _refused("threads", options.threads, f"1 to {cores}, the cores here", "leave it out")
-    if options.device < 0:
-        raise _refused("device", options.device, "0 or more", "0 is the first GPU; `briges doctor` lists them")
+        raise _refused("threads", repr(options.threads), f"1 to {cores}, the cores here", "leave it out")
+    if not _is_whole(options.device) or options.device < 0:
+        raise _refused("device", repr(options.device), "0 or more", "0 is the first GPU; `briges doctor` lists them")
     if options.cuda_graph != "auto" and not isinstance(options.cuda_graph, bool):
         raise _refused("cuda_graph", repr(options.cuda_graph), '"auto", True or False', "leave it out")
-    if options.semantic_interval < 1:
-        raise _refused("semantic_interval", options.semantic_interval, "1 or more", "1 computes them for every frame")
-    if options.scene_change is not None and not 0 <= options.scene_change <= 1:
-        raise _refused("scene_change", options.scene_change, "0 to 1, or None", "leave it out")
+    if not _is_whole(options.semantic_interval) or options.semantic_interval < 1:
+        raise _refused(
+            "semantic_interval", repr(options.semantic_interval), "1 or more", "1 computes them for every frame"
+        )
+    change = options.scene_change
+    if change is not None and not (isinstance(change, (int, float)) and 0 <= change <= 1):
+        raise _refused("scene_change", repr(change), "0 to 1, or None", "leave it out")
     if manifest is not None and options.semantic_interval > 1:
         _check_interval(options.semantic_interval, manifest)
 
@@ -100,6 +105,21 @@ def check_out(out: NDArray[np.float32], shape: tuple[int, ...], on_device: bool)
         expected=f"a writable, C-contiguous float32 array {list(shape)}",
         cure="allocate it with numpy.empty(image.shape[:2], numpy.float32)",
     )
+
+
+def check_sequence(images: object) -> None:
+    """Refuse one image where several are expected. Raises ImageError."""
+    if not hasattr(images, "__iter__") or (isinstance(images, np.ndarray) and images.ndim == 3):
+        raise ImageError(
+            subject="images",
+            came="one image" if isinstance(images, np.ndarray) else type(images).__name__,
+            expected="a list of images",
+            cure="call the estimator itself with one image, or give [image]",
+        )
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _refused(subject: str, came: object, expected: str, cure: str) -> UsageError:

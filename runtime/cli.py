@@ -98,6 +98,7 @@ def infer(
     from briges.runtime.pipelines.depth_video import Look
     from briges.runtime.pipelines.targets import point_cloud_of, video_target
     from briges.runtime.terminal import progress_bar, warn, warnings_shown
+    from briges.runtime.video import require_video_file
 
     if (video is None) == (not paths):
         raise click.UsageError("Give PATHS, or one video with --video.")
@@ -105,6 +106,8 @@ def infer(
     inputs = [] if video is not None else find_inputs(paths, out)
     point_cloud = point_cloud_of(pointcloud, intrinsics, inputs)
     target = None if video is None else video_target(video, out)
+    if video is not None:
+        require_video_file(video)
     prepare_folder(out if target is None else target.parent)
     spec = InferSpec(out, save, Look(colormap, side_by_side, stabilise), temperature, point_cloud)
     with (

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from briges.runtime.backend import GraphChoice, Provider, Request, Runner, RunOptions, open_engines
-from briges.runtime.checks import check_colours, check_options, check_out, check_temperature
+from briges.runtime.checks import check_colours, check_options, check_out, check_sequence, check_temperature
 from briges.runtime.errors import BackendError, UsageError
 from briges.runtime.manifest import Manifest, notices, read_manifest
 from briges.runtime.postprocess import COLORMAPS, colourise, percentile_range
@@ -118,9 +118,9 @@ class DepthEstimator:
     def __reduce__(self) -> NoReturn:
         raise UsageError(
             subject="estimator",
-            came="it was pickled, as for another process",
+            came="it was pickled or copied",
             expected="one DepthEstimator per process",
-            cure="pass the bundle's path and make the estimator over there",
+            cure="for another process pass the bundle's path and make it over there; in this one, clone() it",
         )
 
     def close(self) -> None:
@@ -161,6 +161,7 @@ class DepthEstimator:
 
         Every image is checked before the first one is computed. Raises as ``__call__`` does.
         """
+        check_sequence(images)
         accepted = iter(self._accept(images))
         results: list[DepthResult] = []
         while chunk := list(itertools.islice(accepted, self.manifest.model.batch)):

@@ -65,7 +65,7 @@ def check_image(image: NDArray[np.uint8]) -> None:
             subject="image",
             came=came,
             expected="a uint8 NumPy array [height, width, 3], RGB",
-            cure="convert it first; `briges infer` does so for every common file type",
+            cure="convert it first, such as with numpy.asarray(image); `briges infer` reads every common file type",
         )
     check_image_size(image.shape[0], image.shape[1], "image")
 

@@ -6,6 +6,7 @@ import contextlib
 import logging
 import math
 import os
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,13 +51,23 @@ def open_video(path: Path) -> Iterator[Video]:
     not one frame can be decoded. A video that ends clearly before its stated length, as a truncated file does, yields
     what it has and logs a warning.
     """
+    require_video_file(path)
     subject = f"video {path}"
-    if not os.path.isfile(path):  # unlike Path.is_file, no exception for names the file system cannot have
-        came = "is a folder" if os.path.isdir(path) else "does not exist"
-        raise ImageError(subject=subject, came=came, expected="a video file", cure="check the path")
     with open_capture((str(path),), _unreadable(subject, "cannot be opened")) as capture:
         width_px, height_px, fps, frame_count = capture_facts(capture, subject)
         yield Video(width_px, height_px, fps, frame_count, _frames(capture, frame_count, subject))
+
+
+def require_video_file(path: Path) -> None:
+    """Refuse what is no file, before anything slow is done for it. Raises ImageError."""
+    if os.path.isfile(path):  # unlike Path.is_file, no exception for names the file system cannot have
+        return
+    cure = "check the path"
+    # An address lost a slash when it became a path.
+    if re.match(r"[a-z]+:/|[0-9]+$", str(path)):
+        cure = "`briges stream` takes cameras and addresses"
+    came = "is a folder" if os.path.isdir(path) else "does not exist"
+    raise ImageError(subject=f"video {path}", came=came, expected="a video file", cure=cure)
 
 
 @contextlib.contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,9 +16,12 @@ _FAR = 20.0
 _VERTEX = np.dtype([("xyz", "<f4", 3), ("rgb", "u1", 3)])
 
 
+_MOST_PX = 1e6
+
+
 @dataclass(frozen=True)
 class Intrinsics:
-    """A pinhole camera, in pixels of the source image: focal lengths, > 0, and principal point.
+    """A pinhole camera, in pixels of the source image: focal lengths, from 1 to 1e6, and principal point.
 
     Pixel centres have whole coordinates, as OpenCV counts: the first one of the first row is at (0, 0).
     """
@@ -31,12 +33,14 @@ class Intrinsics:
 
     def __post_init__(self) -> None:
         values = (self.fx_px, self.fy_px, self.cx_px, self.cy_px)
-        if not (all(map(math.isfinite, values)) and self.fx_px > 0 and self.fy_px > 0):
+        # Beyond these no image has a pixel that sees anything, and coordinates leave float32.
+        focal = all(1 <= value <= _MOST_PX for value in values[:2])
+        if not (focal and all(abs(value) <= _MOST_PX for value in values[2:])):
             raise _not_intrinsics(",".join(f"{value:g}" for value in values))
 
 
 def parse_intrinsics(text: str) -> Intrinsics:
-    """Read "fx,fy,cx,cy". Raises UsageError for anything but four finite numbers, the first two above 0."""
+    """Read "fx,fy,cx,cy". Raises UsageError for anything but four numbers that a camera can have."""
     try:
         fx_px, fy_px, cx_px, cy_px = map(float, text.split(","))
     except ValueError:
@@ -48,7 +52,7 @@ def _not_intrinsics(came: str) -> UsageError:
     return UsageError(
         subject="intrinsics",
         came=repr(came),
-        expected="fx,fy,cx,cy: four numbers in pixels, the focal lengths fx and fy above 0",
+        expected="fx,fy,cx,cy in pixels: the focal lengths fx and fy from 1 to 1e6, the centre within 1e6",
         cure="take them from the camera's calibration; without one, a phone's width in pixels is a fair fx and fy, and "
         "half the width and height are cx and cy",
     )

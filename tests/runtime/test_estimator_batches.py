@@ -124,3 +124,9 @@ def test_closing_waits_for_the_calls_of_other_threads(stub):
     for thread in threads:
         thread.join(60)
     assert ends == ["it is closed"] * 4
+
+
+@pytest.mark.parametrize(("images", "came"), [(np.zeros((20, 20, 3), np.uint8), "one image"), (None, "NoneType")])
+def test_one_image_where_several_are_expected_is_told(tiny_bundle, images, came):
+    with DepthEstimator(tiny_bundle) as estimator, pytest.raises(ImageError, match=f"images: {came}"):
+        estimator.batch(images)

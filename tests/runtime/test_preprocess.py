@@ -237,7 +237,10 @@ def test_what_is_no_rgb_array_is_refused(image, came):
         check_image(image)
     assert caught.value.came == came
     assert caught.value.expected == "a uint8 NumPy array [height, width, 3], RGB"
-    assert caught.value.cure == "convert it first; `briges infer` does so for every common file type"
+    assert (
+        caught.value.cure
+        == "convert it first, such as with numpy.asarray(image); `briges infer` reads every common file type"
+    )
 
 
 @pytest.mark.parametrize(

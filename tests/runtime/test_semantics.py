@@ -142,6 +142,12 @@ def test_an_engine_of_one_piece_takes_no_interval_and_says_what_would(tiny_bundl
         ({"scene_change": 1.5}, "scene_change: 1.5\n  expected: 0 to 1, or None"),
         ({"scene_change": float("nan")}, "scene_change: nan"),
         ({"device": -1}, "device: -1\n  expected: 0 or more"),
+        ({"device": "0"}, "device: '0'\n  expected: 0 or more"),
+        ({"threads": 1.5}, "threads: 1.5\n  expected: 1 to "),
+        ({"fit": None}, "fit: 'None'\n  expected: one of pad, stretch"),
+        ({"bgr": "yes"}, "bgr: 'yes'\n  expected: True or False"),
+        ({"semantic_interval": "4"}, "semantic_interval: '4'\n  expected: 1 or more"),
+        ({"cuda_graph": 0}, "cuda_graph: 0\n"),
         ({"cuda_graph": "yes"}, "cuda_graph: 'yes'\n  expected: \"auto\", True or False"),
     ],
 )

@@ -196,3 +196,10 @@ def test_importing_the_modules_does_not_import_opencv_or_pillow() -> None:
     code = f"import sys, {modules}; sys.exit(repr({{'cv2', 'PIL', 'rich', 'onnxruntime'}} & sys.modules.keys()))"
     done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
     assert done.stderr.strip() == "set()"
+
+
+@pytest.mark.parametrize("name", ["rtsp:/127.0.0.1:9/stream", "0"])
+def test_a_camera_or_address_where_a_file_is_expected_is_sent_to_the_stream_command(name: str) -> None:
+    with pytest.raises(ImageError) as caught, open_video(Path(name)):
+        pass
+    assert caught.value.cure == "`briges stream` takes cameras and addresses"

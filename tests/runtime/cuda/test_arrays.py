@@ -84,7 +84,7 @@ def test_the_interface_gives_pointer_size_and_pitch() -> None:
     image = image_on_device(with_interface(array), STREAM)
     assert image is not None
     assert (image.pointer, image.shape, image.pitch_bytes) == (array.ctypes.data, (HEIGHT, WIDTH, 3), WIDTH * 3)
-    assert (image.height, image.width, image.stream) == (HEIGHT, WIDTH, None)
+    assert (image.height, image.width, image.stream) == (HEIGHT, WIDTH, 1)
 
 
 def test_rows_may_be_pitched_and_the_memory_read_only() -> None:
