@@ -32,6 +32,8 @@ def main(bundle: str, source: str, out: str) -> int:
                 depth = np.empty((height, width), np.float32)  # used for every frame: nothing is allocated in the loop
                 fps = capture.get(cv2.CAP_PROP_FPS) or 30.0
                 writer = cv2.VideoWriter(out, cv2.VideoWriter.fourcc(*"MJPG"), fps, (width, height), isColor=False)
+                if not writer.isOpened():
+                    sys.exit(f"Error: {out} cannot be written: give a folder that exists and a name ending in .avi")
             result = estimator(image, out=depth)
             # Inverse depth without a scale: only the order within a frame means something, so each gets its own range.
             low, high = float(result.depth.min()), float(result.depth.max())

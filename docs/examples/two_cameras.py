@@ -13,8 +13,7 @@ import threading
 
 import cv2
 
-from briges.runtime import DepthEstimator
-from briges.runtime.errors import BrigesError
+from briges.runtime import BrigesError, DepthEstimator
 
 
 class Camera(threading.Thread):
@@ -47,9 +46,9 @@ def main(bundle: str, left: str, right: str) -> list[Camera]:
     # Left in the reverse order: the clone before the estimator it was made from.
     with DepthEstimator(bundle, bgr=True) as first, first.clone() as second:
         cameras = [Camera(left, first, stop), Camera(right, second, stop)]
-        for camera in cameras:
-            camera.start()
         try:
+            for camera in cameras:
+                camera.start()
             for camera in cameras:
                 camera.join()
         finally:  # Ctrl-C: the threads end before their estimators do
@@ -57,14 +56,15 @@ def main(bundle: str, left: str, right: str) -> list[Camera]:
             for camera in cameras:
                 camera.join()
     for camera in cameras:
+        print(f"{camera.name}: {camera.frames} frames")
         if camera.error is not None:
             raise camera.error
-        print(f"{camera.name}: {camera.frames} frames")
     return cameras
 
 
 if __name__ == "__main__":
     try:
-        main(*sys.argv[1:4]) if len(sys.argv) == 4 else sys.exit(__doc__)
+        seen = main(*sys.argv[1:4]) if len(sys.argv) == 4 else sys.exit(__doc__)
+        sys.exit(0 if all(camera.frames for camera in seen) else "Error: a source gave no frame")
     except BrigesError as error:
         sys.exit(f"Error: {error}")
