@@ -109,6 +109,8 @@ def infer(
     if video is not None:
         require_video_file(video)
     prepare_folder(out if target is None else target.parent)
+    if pointcloud is not None:
+        prepare_folder(pointcloud.parent)
     spec = InferSpec(out, save, Look(colormap, side_by_side, stabilise), temperature, point_cloud)
     with (
         warnings_shown(),

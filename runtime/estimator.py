@@ -206,7 +206,9 @@ class DepthEstimator:
 
     def _accept(self, images: Iterable[Any]) -> list[Any]:
         self._require_own_process()
-        return [self._shared.engines.accept(image) for image in images]
+        with self._lock:
+            self._open_runners()
+            return [self._shared.engines.accept(image) for image in images]
 
     def _estimate(
         self, images: list[Any], temperature: float | None, outs: list[NDArray[np.float32] | None], on_device: bool

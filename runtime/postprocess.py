@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
 import math
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from briges.runtime.errors import MissingExtraError
 
 # Names of OpenCV's colour tables, best known first.
 COLORMAPS = ("inferno", "magma", "viridis", "plasma", "turbo", "cividis", "jet", "bone")
@@ -92,6 +95,13 @@ def colourise(
 
 
 def colour_table(colormap: str) -> NDArray[np.uint8]:
-    """One of COLORMAPS, far to near: uint8 RGB [256, 3]."""
+    """One of COLORMAPS, far to near: uint8 RGB [256, 3]. Raises MissingExtraError without OpenCV, which has them."""
+    if importlib.util.find_spec("cv2") is None:
+        raise MissingExtraError(
+            subject="colours",
+            came="the package opencv is not installed",
+            expected="OpenCV, whose colour tables these are",
+            cure="pip install opencv-python-headless",
+        )
     ramp = np.linspace(0, 1, 256, dtype=np.float32)[None]
     return colourise(ramp, colormap)[0]

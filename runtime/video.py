@@ -58,16 +58,21 @@ def open_video(path: Path) -> Iterator[Video]:
         yield Video(width_px, height_px, fps, frame_count, _frames(capture, frame_count, subject))
 
 
+def without_password(source: str) -> str:
+    """An address without the user and the password before its host; a password in its query stays."""
+    return re.sub(r"(?<=:)(//?)\S*@", r"\1", source)
+
+
 def require_video_file(path: Path) -> None:
     """Refuse what is no file, before anything slow is done for it. Raises ImageError."""
     if os.path.isfile(path):  # unlike Path.is_file, no exception for names the file system cannot have
         return
-    cure = "check the path"
+    cure, shown = "check the path", without_password(str(path))
     # An address lost a slash when it became a path.
     if re.match(r"[a-z]+:/|[0-9]+$", str(path)):
         cure = "`briges stream` takes cameras and addresses"
     came = "is a folder" if os.path.isdir(path) else "does not exist"
-    raise ImageError(subject=f"video {path}", came=came, expected="a video file", cure=cure)
+    raise ImageError(subject=f"video {shown}", came=came, expected="a video file", cure=cure)
 
 
 @contextlib.contextmanager

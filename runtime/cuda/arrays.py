@@ -41,13 +41,13 @@ class DeviceArray:
     """Depth on the GPU, for whatever reads ``__cuda_array_interface__``: torch, cupy, numba, pycuda.
 
     It lies in a buffer of the estimator: valid until its next call, and never after ``close``. ``owner``: the runner
-    whose buffer it is.
+    whose buffer it is, ``call``: which of its calls wrote it.
     """
 
     dtype = np.dtype(np.float32)
 
-    def __init__(self, pointer: int, shape: tuple[int, ...], stream: int, owner: Any) -> None:
-        self.shape, self.pointer, self.owner = shape, pointer, owner
+    def __init__(self, pointer: int, shape: tuple[int, ...], stream: int, owner: Any, call: int = 0) -> None:
+        self.shape, self.pointer, self.owner, self.call = shape, pointer, owner, call
         self._stream = stream
 
     @property
@@ -77,7 +77,12 @@ def image_on_device(value: Any, stream: int, device_index: int = 0) -> DeviceIma
         return None if interface is None else _from_interface(interface, value)
     if kind == _DLPACK_CUDA and index != device_index:
         raise _refused(f"an array on GPU number {index}, and the engine is on number {device_index}")
-    return _from_dlpack(value.__dlpack__(stream=stream), stream)
+    try:
+        # Page-locked host memory is nobody's stream's.
+        capsule = value.__dlpack__(stream=None if kind == _DLPACK_CUDA_HOST else stream)
+    except Exception as error:  # each library has its own
+        raise _refused(f"an array that its library does not give: {error}") from error
+    return _from_dlpack(capsule, stream)
 
 
 def _from_interface(interface: dict[str, Any], owner: Any) -> DeviceImage:
@@ -126,7 +131,8 @@ def _checked(
     height, width = shape[:2]
     check_image_size(height, width, "image")
     rows, *inner = strides or (width * 3, 3, 1)  # of uint8, so elements are bytes
-    if tuple(inner) != (3, 1) or rows < width * 3:
+    # The kernels count bytes from the first one in 32 bits.
+    if tuple(inner) != (3, 1) or rows < width * 3 or height * rows >= 1 << 31:
         raise _refused(f"strides {list(strides or ())} of {list(shape)}")
     return DeviceImage(int(pointer), height, width, rows, stream, owner)
 

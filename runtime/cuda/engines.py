@@ -31,22 +31,20 @@ class GpuEngines:
         self._manifest, self._options = manifest, options
         self._shared: Activations | None = None
         self._device = open_device(options.device)
+        self._engines: dict[str, LoadedEngine] = {}
         try:
-            with self._device.current():
+            with self._device.current(), contextlib.ExitStack() as undo:
                 if (plugin := manifest.attention.plugin) is not None:
                     register_plugin(module, folder / plugin.file, manifest.files[plugin.file].sha256)
                 self._library = Library(module)
-                self._engines = {
-                    record.file: LoadedEngine(
-                        record,
-                        self._library.load_engine(
-                            folder / record.file, record, host_code=manifest.options.version_compatible
-                        ),
-                    )
-                    for record in manifest.engines
-                }
+                undo.callback(self._engines.clear)  # while the context is current
+                host_code = manifest.options.version_compatible
+                for record in manifest.engines:
+                    engine = self._library.load_engine(folder / record.file, record, host_code=host_code)
+                    self._engines[record.file] = LoadedEngine(record, engine)
                 self._kernels = ImageKernels(self._device)
                 self._intake = self._device.stream()
+                undo.pop_all()
         except BaseException:
             self._device.close()
             raise

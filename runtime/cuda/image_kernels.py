@@ -18,13 +18,12 @@ from briges.runtime.errors import BackendError
 from briges.runtime.postprocess import HISTOGRAM_BINS, percentile_ranks
 from briges.runtime.preprocess import Placement
 from briges.runtime.records import RecordError, from_object, parse_json
+from briges.runtime.semantics import GRID
 from briges.runtime.sidecar import ImageInput
 
 # Bytes of the device buffers that the caller owns: float32 [2], and int32 [HISTOGRAM_BINS].
 LIMITS_BYTES = 8
 HISTOGRAM_BYTES = 4 * HISTOGRAM_BINS
-# Samples per side of ``sample_grid``.
-GRID_SIDE = 64
 
 
 @dataclass(frozen=True)
@@ -145,9 +144,9 @@ class ImageKernels:
         self._launch("colour", grid, [depth_pointer, limits_pointer, table_pointer, out_pointer, count], stream)
 
     def sample_grid(self, source: SourceImage, out_pointer: int, stream: Stream) -> None:
-        """Write green at the centres of GRID_SIDE x GRID_SIDE equal fields to out_pointer, uint8 [64, 64]."""
+        """Write green at the centres of GRID x GRID equal fields to out_pointer, uint8 [64, 64]."""
         arguments = [source.pointer, out_pointer, source.height, source.width, source.pitch_bytes]
-        self._launch("grid", (GRID_SIDE, 1, 1), arguments, stream)
+        self._launch("grid", (GRID, 1, 1), arguments, stream)
 
     def _launch(self, name: str, grid: tuple[int, int, int], arguments: Sequence[int | float], stream: Stream) -> None:
         hidden = [0] * self._table[name].hidden_parameters

@@ -45,7 +45,7 @@ class Activations:
             for semantic, size_bytes in sizes.items():
                 if size_bytes:
                     self._blocks[semantic] = device.allocate(size_bytes)
-        except BackendError:
+        except BaseException:
             self.free()
             raise
 
@@ -94,7 +94,7 @@ class SizedNetwork:
                 for tensor in (*loaded.record.inputs, *loaded.record.outputs):
                     library.bind(context, tensor.name, self._tensor(tensor).pointer)
                 self._contexts.append((loaded.record, context))
-        except BackendError:
+        except BaseException:
             self.free()
             raise
 

@@ -17,7 +17,7 @@ from briges.runtime.cuda.device import Device
 from briges.runtime.cuda.image_kernels import ImageKernels, SourceImage
 from briges.runtime.cuda.network import Activations, SizedNetwork
 from briges.runtime.cuda.staging import Staging
-from briges.runtime.errors import BackendError
+from briges.runtime.errors import BackendError, UsageError
 from briges.runtime.result import Timings
 from briges.runtime.semantics import GRID, green_grid
 from briges.runtime.sidecar import ImageInput, SizedGraph
@@ -42,6 +42,7 @@ class GpuRunner:
         self._device, self._kernels, self._graph, self._bgr = device, kernels, graph, bgr
         self._network, self._activations = network, activations
         self._temperature, self._grid = Staging(device), Staging(device)
+        self._calls = 0
         self._photographs: list[Staging] = []
         self._depths: list[Staging] = []
         self._colours = Colours(device, kernels)
@@ -53,6 +54,7 @@ class GpuRunner:
         """As ``Runner.run``; the depths on the device are ``DeviceArray``. Raises BackendError."""
         stream, (begun, prepared, computed, finished) = self._network.stream, self._marks
         with self._device.current():
+            self._calls += 1
             self._reserve(requests)
             try:
                 begun.record(stream)
@@ -95,8 +97,15 @@ class GpuRunner:
     def colourise(self, depth: DeviceArray, colormap: str, percents: tuple[float, float] | None) -> NDArray[np.uint8]:
         """As ``briges.runtime.postprocess.colourise``, of a depth this runner left on the device.
 
-        Raises BackendError.
+        Raises BackendError, and UsageError for one that a later call has written over.
         """
+        if depth.call != self._calls:
+            raise UsageError(
+                subject="result",
+                came=f"a depth on the device, of {self._calls - depth.call} calls ago",
+                expected="that of the last call: its memory is used again",
+                cure="colour it before the next call, or leave out on_device",
+            )
         height, width = depth.shape
         partials = depth.pointer + height * width * _FLOAT_BYTES
         with self._device.current():
@@ -117,6 +126,7 @@ class GpuRunner:
                 mark.free()
             if self._activations is not None:
                 self._activations.free()
+            del self._network  # with TensorRT's runtime, even if somebody keeps a depth of ours
 
     def _reserve(self, requests: Sequence[Request]) -> None:
         """Every buffer at its size before anything is queued on one."""
@@ -190,7 +200,7 @@ class GpuRunner:
         extremes = held.view(np.float32, (self._kernels.partials_bytes(height, width) // _FLOAT_BYTES,), depth_bytes)
         require_finite(float(extremes.sum(dtype=np.float64)))
         if on_device:
-            return DeviceArray(held.pointer, (height, width), self._network.stream.handle, self)
+            return DeviceArray(held.pointer, (height, width), self._network.stream.handle, self, self._calls)
         depth = held.view(np.float32, (height, width))
         if request.out is None:
             return depth.copy()

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from briges.runtime.errors import ImageError
 from briges.runtime.estimator import DepthEstimator
 from briges.runtime.outputs import picture
 from briges.runtime.pipelines.stabilise import Stabiliser
@@ -76,7 +77,9 @@ def make_depth_video(
             on_frame=on_frame,
         )
         if summary.frames == 0:
-            raise KeyboardInterrupt
+            if stop.is_set():
+                raise KeyboardInterrupt
+            raise ImageError(subject="frames", came="not one came", expected="a frame", cure="check the source")
     return summary
 
 

@@ -15,13 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from briges.runtime.errors import ImageError
-from briges.runtime.video import LEAST_SHARE, capture_facts, open_capture, open_video
+from briges.runtime.video import LEAST_SHARE, capture_facts, open_capture, open_video, without_password
 
 logger = logging.getLogger("briges")
 
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 _CAMERA = re.compile(r"(?:/dev/video)?([0-9]{1,4})")
-_PASSWORD = re.compile(r"//[^/]*@")
 # OpenCV waits for 30 s, for a server that does not answer as for the next frame of one that went silent.
 _TIMEOUT_MS = 5000
 
@@ -74,7 +73,7 @@ def _how_to_open(text: str) -> tuple[str, str, tuple[Any, ...]]:
     """The name for messages, without passwords, the cure if it fails, and the arguments for OpenCV."""
     import cv2
 
-    shown = _PASSWORD.sub("//", text)
+    shown = without_password(text)
     if camera := _CAMERA.fullmatch(text):
         cure = "connect it, close what else uses it, and try another index: 0 is the first; ls /dev/video* lists them"
         return f"camera {text}", cure, (int(camera[1]),)

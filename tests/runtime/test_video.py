@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from support.media import landmarks, write_video
 
 from briges.runtime.errors import ImageError, OutputError
-from briges.runtime.video import open_video, video_writer
+from briges.runtime.video import open_video, video_writer, without_password
 
 
 def _write(
@@ -203,3 +203,15 @@ def test_a_camera_or_address_where_a_file_is_expected_is_sent_to_the_stream_comm
     with pytest.raises(ImageError) as caught, open_video(Path(name)):
         pass
     assert caught.value.cure == "`briges stream` takes cameras and addresses"
+
+
+@pytest.mark.parametrize(
+    ("source", "shown"),
+    [
+        ("rtsp://admin:secret@host/x", "rtsp://host/x"),
+        ("rtsp:/admin:pa/secret@host/x", "rtsp:/host/x"),
+        ("folder/me@home.mp4", "folder/me@home.mp4"),
+    ],
+)
+def test_no_password_is_shown(source: str, shown: str) -> None:
+    assert without_password(source) == shown

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from support.photographs import photograph
 
-from briges.runtime.cuda.image_kernels import GRID_SIDE, HISTOGRAM_BYTES
+from briges.runtime.cuda.image_kernels import HISTOGRAM_BYTES
 from briges.runtime.postprocess import HISTOGRAM_BINS, colourise, percentile_range, restore_size
 from briges.runtime.preprocess import Placement
+from briges.runtime.semantics import GRID
 
 
 def depth_like(height, width):
@@ -95,7 +96,7 @@ def test_not_a_number_has_the_first_colour(device, kernels):
 @pytest.mark.parametrize("aspect", ["4:3", "kitti", "portrait"])
 def test_the_grid_is_green_at_the_centres_of_64_by_64_fields(device, kernels, aspect):
     image = photograph(aspect)
-    out = np.full(GRID_SIDE**2, 171, np.uint8)
+    out = np.full(GRID**2, 171, np.uint8)
     kernels.sample_grid(device.source(image, padding_bytes=5), device.address(out), None)
     rows, columns = (((2 * np.arange(64) + 1) * side) // 128 for side in image.shape[:2])
     assert (out.reshape(64, 64) == image[rows[:, None], columns[None, :], 1]).all()

@@ -41,12 +41,12 @@ class OnGpu:
     """NumPy's DLPack of ``array``, which says that it is on a GPU; ``changes``: other fields of the tensor."""
 
     def __init__(self, array: NDArray[Any], device_type: int = CUDA, **changes: Any) -> None:
-        self.array, self._changes, self.streams = array, {"device_type": device_type, **changes}, list[int]()
+        self.array, self._changes, self.streams = array, {"device_type": device_type, **changes}, list[int | None]()
 
     def __dlpack_device__(self) -> tuple[int, int]:
         return self._changes["device_type"], 0
 
-    def __dlpack__(self, *, stream: int) -> Any:
+    def __dlpack__(self, *, stream: int | None) -> Any:
         self.streams.append(stream)
         capsule = self.array.__dlpack__()
         find = ctypes.pythonapi.PyCapsule_GetPointer
@@ -140,7 +140,8 @@ def test_dlpack_is_asked_to_be_ready_in_our_stream(device_type: int) -> None:
     value = OnGpu(picture(), device_type)
     image = image_on_device(value, STREAM)
     assert image is not None
-    assert value.streams == [STREAM]
+    # Page-locked host memory is written in no stream of the GPU's.
+    assert value.streams == [None if device_type == CUDA_HOST else STREAM]
     assert (image.pointer, image.shape, image.pitch_bytes) == (value.array.ctypes.data, (HEIGHT, WIDTH, 3), WIDTH * 3)
 
 
@@ -207,3 +208,16 @@ def test_depth_on_the_device_is_read_by_what_knows_the_interface() -> None:
     assert read.dtype == depth.dtype == np.float32
     assert read.tolist() == memory.tolist()
     assert (depth.shape, interface["version"], interface["stream"]) == ((3, 4), 3, STREAM)
+
+
+def test_rows_so_far_apart_that_the_kernels_cannot_count_are_refused() -> None:
+    array = with_interface(picture(8000, 8000, 3), strides=(300_000, 3, 1))
+    with pytest.raises(ImageError, match="strides"):
+        image_on_device(array, STREAM)
+
+
+def test_what_the_other_library_says_becomes_one_error() -> None:
+    value = OnGpu(picture())
+    value.__dlpack__ = lambda **_: (_ for _ in ()).throw(BufferError("not on my device"))  # type: ignore[method-assign]
+    with pytest.raises(ImageError, match="an array that its library does not give: not on my device"):
+        image_on_device(value, STREAM)

@@ -21,7 +21,7 @@ from support.simulated_gpu import on_simulated_gpu
 from support.stub_bundle import luminance, own_size
 
 from briges.runtime import DepthEstimator
-from briges.runtime.errors import BackendError
+from briges.runtime.errors import BackendError, UsageError
 
 # The stub's depth is the picture's luminance, 0..255: one step of a rounded input, and interpolation in float32.
 ONE_STEP = 1.01
@@ -198,9 +198,14 @@ def test_depth_can_stay_on_the_device_and_come_back_as_a_picture(stub: Path, per
             assert np.abs(depth - luminance(own_size())).max() <= 1e-4
             picture = ours.colourise(left, "viridis", chosen)
             expected = host.colourise(host(own_size()), "viridis", chosen)
+            with pytest.raises(UsageError, match="the depth of another estimator"), ours.clone() as other:
+                other.colourise(left)
             # One of 256 colours further where the value is at the border of two.
             assert np.abs(picture.astype(int) - expected).max() <= 4
             assert (picture == expected).mean() > 0.95
+            ours(own_size(1))
+            with pytest.raises(UsageError, match="of 1 calls ago"):
+                ours.colourise(left, "viridis", chosen)
 
 
 @pytest.mark.parametrize("padding_bytes", [0, 14])
