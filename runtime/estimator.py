@@ -206,6 +206,9 @@ class DepthEstimator:
 
     def _accept(self, images: Iterable[Any]) -> list[Any]:
         self._require_own_process()
+        images = list(images)
+        if not images:
+            return []
         with self._lock:
             self._open_runners()
             return [self._shared.engines.accept(image) for image in images]

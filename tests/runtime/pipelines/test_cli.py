@@ -120,7 +120,7 @@ def test_ctrl_c_and_a_polite_kill_end_it_well_with_a_playable_video(
     assert sorted(os.listdir(tmp_path)) == ["clip.avi", "depth.mp4"]
     with open_video(tmp_path / "depth.mp4") as video:
         decoded = len(list(video.frames))
-    assert out.startswith(f"{decoded} frames in ")
+    assert re.match(rf"{decoded} frames? in ", out)
     assert 0 < decoded < 900
 
 
