@@ -139,7 +139,7 @@ def _compute_capabilities(spec: EngineSpec) -> tuple[str, ...]:
 def logger_of(trt: Any, log: BuilderLog) -> Any:
     """A logger of TensorRT that gives what it is told to ``log``."""
 
-    class Logger(trt.ILogger):  # type: ignore[misc]
+    class Logger(trt.ILogger):  # type: ignore[misc]  # its base is only known here
         def __init__(self) -> None:
             trt.ILogger.__init__(self)
 
@@ -150,7 +150,7 @@ def logger_of(trt: Any, log: BuilderLog) -> Any:
 
 
 def _monitor(trt: Any, report: Report) -> Any:
-    class Monitor(trt.IProgressMonitor):  # type: ignore[misc]
+    class Monitor(trt.IProgressMonitor):  # type: ignore[misc]  # likewise
         def __init__(self) -> None:
             trt.IProgressMonitor.__init__(self)
             self._steps: dict[str, int] = {}

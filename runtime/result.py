@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,8 +43,3 @@ class DepthResult:
     timings: Timings
     notices: tuple[str, ...]
     semantics_age: int | None = None
-
-    @property
-    def device_depth(self) -> Any:
-        """``depth``, typed for who asked for it on the device."""
-        return self.depth

@@ -56,7 +56,7 @@ class CudaPythonDevice:
         self.memory_bytes = int(call("asking the GPU", cuda.cuDeviceTotalMem, device))
         self.compute_capability = f"{ask('COMPUTE_CAPABILITY_MAJOR')}.{ask('COMPUTE_CAPABILITY_MINOR')}"
         self.integrated = bool(ask("INTEGRATED"))
-        self.library = f"cuda-python {_version()}"
+        self.package = f"cuda-python {_version()}"
         self._device = device
         self._context: Any = call("taking the GPU's primary context", cuda.cuDevicePrimaryCtxRetain, device)
         # What this device made and nobody gives back one by one.

@@ -95,7 +95,7 @@ class Device(Protocol):
     """One GPU and its primary context.
 
     ``index``: in the driver's order. ``compute_capability``: such as "8.7". ``memory_bytes``: all of it.
-    ``integrated``: CPU and GPU share their memory, as on Jetson. ``library``: what drives it, such as
+    ``integrated``: CPU and GPU share their memory, as on Jetson. ``package``: what drives it, such as
     "cuda-python 13.0.1". ``has_graphs``: whether ``capture`` works.
     """
 
@@ -104,7 +104,7 @@ class Device(Protocol):
     compute_capability: str
     memory_bytes: int
     integrated: bool
-    library: str
+    package: str
     has_graphs: bool
 
     def current(self) -> AbstractContextManager[None]:

@@ -48,7 +48,7 @@ class GpuEngines:
         except BaseException:
             self._device.close()
             raise
-        self.name = f"{self._library.name} on {self._device.name}, {self._device.library}"
+        self.name = f"{self._library.name} on {self._device.name}, {self._device.package}"
 
     def accept(self, image: Any) -> Any:
         """A NumPy array as it is, an array on this GPU as a ``DeviceImage``. Raises ImageError."""

@@ -77,7 +77,7 @@ class SizedNetwork:
         if cuda_graph is True and not device.has_graphs:
             raise BackendError(
                 subject="cuda_graph",
-                came=f"{device.library} cannot record CUDA graphs",
+                came=f"{device.package} cannot record CUDA graphs",
                 expected="cuda-python",
                 cure="pip install 'briges-trt[cuda]', or leave cuda_graph at \"auto\"",
             )

@@ -49,7 +49,7 @@ class PycudaDevice:
             # another.
             self._context: Any = device.retain_primary_context()
         self.integrated = bool(attributes.get(cuda.device_attribute.INTEGRATED, 0))
-        self.library = f"pycuda {pycuda.VERSION_TEXT}"
+        self.package = f"pycuda {pycuda.VERSION_TEXT}"
         # pycuda gives back what nobody refers to, and only where the context is current: until then it is held here.
         self._made: list[_Stream | _Event | _Kernel] = []
         self._modules: list[Any] = []
@@ -110,7 +110,7 @@ class PycudaDevice:
 
     def capture(self, stream: Stream, enqueue: Callable[[], None]) -> Graph:
         """See ``Device.capture``: always refused."""
-        return _no_graphs(self.library)
+        return _no_graphs(self.package)
 
     def load_kernel(
         self, ptx: bytes, entry: str, parameters: Sequence[ParameterType], threads: int, shared_bytes: int

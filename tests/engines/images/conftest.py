@@ -107,7 +107,7 @@ def device() -> InterpretedDevice:
 
 @pytest.fixture
 def kernels(device: InterpretedDevice) -> ImageKernels:
-    made = ImageKernels(device)  # type: ignore[arg-type]
+    made = ImageKernels(device)  # type: ignore[arg-type]  # it has the part of a Device that they use
     # The interpreter takes as long for many pixels at once as for few.
     for name in [name for name in made._table if "_input_" in name]:
         made._table[name].blocks["BLOCK"] = INTERPRETED_BLOCK

@@ -110,7 +110,7 @@ def test_without_a_driver_the_bundle_for_the_cpu_is_named() -> None:
 def test_cuda_python_is_taken_and_a_gpu_that_is_not_there_is_told_with_those_that_are() -> None:
     with simulated():
         device = open_device(1)
-        assert device.library.startswith("cuda-python ")
+        assert device.package.startswith("cuda-python ")
         assert device.name == "Simulated GPU 1"
         device.close()
         with pytest.raises(BackendError) as caught:

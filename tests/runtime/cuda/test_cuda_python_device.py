@@ -39,7 +39,7 @@ def test_the_device_is_described_and_everything_is_given_back() -> None:
         device = open_device(0)
         assert (device.name, device.compute_capability, device.integrated) == ("Simulated GPU 0", "8.7", True)
         assert device.memory_bytes == 1 << 30
-        assert device.library.startswith("cuda-python ")
+        assert device.package.startswith("cuda-python ")
         assert device.has_graphs
         with device.current(), device.current():
             device.stream()

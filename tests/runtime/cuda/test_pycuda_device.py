@@ -67,7 +67,7 @@ def test_the_device_is_described_and_everything_is_given_back() -> None:
         device = opened(1)
         assert (device.name, device.compute_capability, device.integrated) == ("Simulated GPU 1", "8.7", True)
         assert (device.index, device.memory_bytes, device.has_graphs) == (1, 1 << 30, False)
-        assert device.library.startswith("pycuda 20")
+        assert device.package.startswith("pycuda 20")
         with device.current(), device.current():
             stream, event = device.stream(), device.event()
             event.record(stream)

@@ -192,7 +192,7 @@ def test_depth_can_stay_on_the_device_and_come_back_as_a_picture(stub: Path, per
         ours, host = both(stub)
         with ours, host:
             left = ours(own_size(), on_device=True)
-            interface = left.device_depth.__cuda_array_interface__
+            interface = left.depth.__cuda_array_interface__  # type: ignore[attr-defined]  # a DeviceArray
             assert (interface["shape"], interface["typestr"], interface["version"]) == ((56, 70), "<f4", 3)
             depth = gpu.memory(interface["data"][0], np.float32, 56 * 70).reshape(56, 70)
             assert np.abs(depth - luminance(own_size())).max() <= 1e-4
