@@ -7,6 +7,7 @@ import logging
 import math
 import os
 import re
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -143,16 +144,21 @@ def video_writer(
     writer: Any = None
     shape: tuple[int, ...] = ()
     interruption: BaseException | None = None
+    ended, turn = False, threading.Lock()
     with _quiet_opencv(), replacing(path) as temporary:
 
         def write(frame: NDArray[np.uint8]) -> None:
             nonlocal written, writer, shape
-            if writer is None:
-                writer, shape = _open_writer(temporary, path, fps, frame), frame.shape
-            if frame.shape != shape:
-                raise _another_size(path, written, shape, frame.shape)
-            writer.write(np.ascontiguousarray(frame[:, :, ::-1]))
-            written += 1
+            with turn:
+                # A thread that Ctrl-C left behind must not open a file that nobody finishes.
+                if ended:
+                    raise _too_late(path)
+                if writer is None:
+                    writer, shape = _open_writer(temporary, path, fps, frame), frame.shape
+                if frame.shape != shape:
+                    raise _another_size(path, written, shape, frame.shape)
+                writer.write(np.ascontiguousarray(frame[:, :, ::-1]))
+                written += 1
 
         try:
             yield write
@@ -161,11 +167,22 @@ def video_writer(
                 raise
             interruption = error
         finally:
-            if writer is not None:
-                writer.release()
+            with turn:
+                ended = True
+                if writer is not None:
+                    writer.release()
         _check_written(temporary, path, written)
     if interruption is not None:
         raise interruption
+
+
+def _too_late(path: Path) -> OutputError:
+    return OutputError(
+        subject=f"output {path}",
+        came="a frame after the video was closed",
+        expected="frames inside the block that writes it",
+        cure="write them before the end",
+    )
 
 
 def _another_size(path: Path, index: int, first: tuple[int, ...], now: tuple[int, ...]) -> ImageError:

@@ -215,3 +215,12 @@ def test_a_camera_or_address_where_a_file_is_expected_is_sent_to_the_stream_comm
 )
 def test_no_password_is_shown(source: str, shown: str) -> None:
     assert without_password(source) == shown
+
+
+def test_a_frame_after_the_end_is_refused_and_leaves_no_file(tmp_path: Path) -> None:
+    with video_writer(tmp_path / "depth.mp4", 10.0) as write:
+        write(landmarks())
+    (tmp_path / "depth.mp4").unlink()
+    with pytest.raises(OutputError, match="a frame after the video was closed"):
+        write(landmarks())
+    assert os.listdir(tmp_path) == []
