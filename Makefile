@@ -23,7 +23,8 @@ BIN := $(VENV)/bin
 # A strict editable install links each module and each C++ source by name, below build/. So it is made again when one is
 # new or gone, when its requirements change, or when build/ was deleted; not when a module is edited.
 MODULES := $(sort $(wildcard export/*.py engines/*.py engines/images/*.py \
-	$(addprefix engines/plugin/*.,py cpp h S map yaml md) runtime/*.py runtime/*/*.py runtime/kernels/* benchmarks/*.py))
+	$(addprefix engines/plugin/*.,py cpp h S map yaml md) runtime/*.py runtime/*/*.py runtime/kernels/* benchmarks/*.py \
+	benchmarks/*/*.py $(addprefix benchmarks/report/*.,j2 css js)))
 INSTALLED := $(VENV)/.installed-$(firstword $(shell echo $(MODULES) | cksum))
 ifeq ($(wildcard build/__editable__.*),)
 .PHONY: $(INSTALLED)

@@ -6,14 +6,19 @@ from pathlib import Path
 
 import click
 
-from briges.runtime.main import requires
+from briges.benchmarks.report.cli import report
+from briges.benchmarks.roofline.cli import model
+from briges.runtime.main import CheckedGroup
 from briges.runtime.terminal import progress, warn
 
 
-@requires("bench", "torch", "onnxruntime", "cv2", "PIL")
-@click.group()
+@click.group(cls=CheckedGroup)
 def bench() -> None:
     """Measure bundles, outputs compared before anything is timed."""
+
+
+bench.add_command(model)
+bench.add_command(report)
 
 
 @bench.command()

@@ -12,6 +12,8 @@
     |-- BundleError                  a model folder or bundle that is damaged, foreign or too new
     |-- ImageError                   an image or video that cannot be used
     |-- OutputError                  a file that could not be written
+    |-- DatasetError                 a dataset, or a file of one, that cannot be used
+    |-- ResultError                  measurements that cannot be read, or not be compared
     |-- BackendError                 the inference backend failed or is not usable
     `-- MissingExtraError            an optional dependency is not installed
 
@@ -99,6 +101,14 @@ class ImageError(BrigesError):
 
 class OutputError(BrigesError):
     """A file that could not be written."""
+
+
+class DatasetError(BrigesError):
+    """A dataset, or a file of one, that cannot be used."""
+
+
+class ResultError(BrigesError):
+    """Measurements that cannot be read, or not be compared."""
 
 
 class BackendError(BrigesError):

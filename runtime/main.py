@@ -53,22 +53,20 @@ def with_options(command: Decorated, options: Iterable[Callable[[Decorated], Dec
     return command
 
 
-class Commands(click.Group):
-    """A click group over the entry points."""
+class CheckedGroup(click.Group):
+    """A click group that hides the commands whose modules are not here, and says how to install them."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Names of the commands that can run here."""
-        self._discover()
         return sorted(name for name, command in self.commands.items() if not _missing(command))
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command, or None if there is none of that name. Raises MissingExtraError if it cannot run here."""
-        self._discover()
         command = self.commands.get(cmd_name)
         if command is not None and (missing := _missing(command)):
             extra, modules = missing
             raise MissingExtraError(
-                subject=f"briges {cmd_name}",
+                subject=f"{ctx.command_path} {cmd_name}",
                 came=f"not installed: {', '.join(modules)}",
                 expected=f"the extra [{extra}]",
                 cure=f"pip install 'briges-trt[{extra}]'",
@@ -85,6 +83,20 @@ class Commands(click.Group):
         if rows:
             with formatter.section("Not installed here"):
                 formatter.write_dl(rows)
+
+
+class Commands(CheckedGroup):
+    """The group over the entry points."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """As of ``CheckedGroup``."""
+        self._discover()
+        return super().list_commands(ctx)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """As of ``CheckedGroup``."""
+        self._discover()
+        return super().get_command(ctx, cmd_name)
 
     def _discover(self) -> None:
         # click takes its "did you mean" from self.commands, so they are registered there and not looked up lazily.
