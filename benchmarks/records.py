@@ -9,14 +9,18 @@ import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from briges.benchmarks.rows import RESULT_SCHEMA, AccuracyRow, EstimateRow, LatencyRow, Row, UnmeasuredRow
+from briges.benchmarks.accuracy.rows import AccuracyRow
+from briges.benchmarks.roofline.rows import EstimateRow
+from briges.benchmarks.rows import RESULT_SCHEMA, LatencyRow, UnmeasuredRow
 from briges.runtime.errors import ResultError
 from briges.runtime.files import translated
 from briges.runtime.records import RecordError, from_object, parse_json
 
+Row = LatencyRow | AccuracyRow | EstimateRow | UnmeasuredRow
+
 logger = logging.getLogger("briges")
 
-_KINDS: dict[str, type[LatencyRow] | type[AccuracyRow] | type[EstimateRow] | type[UnmeasuredRow]] = {
+_KINDS: dict[str, type[Row]] = {
     "latency": LatencyRow,
     "accuracy": AccuracyRow,
     "estimate": EstimateRow,

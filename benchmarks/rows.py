@@ -84,7 +84,7 @@ class Environment:
 
 @dataclass(frozen=True)
 class Method:
-    """How it was measured. ``timed_region``: from what to what, in words. ``frames``: which, in words, of ``frame_size``.
+    """How it was measured. ``timed_region``: from what to what, in words. ``frames``: which, of what ``frame_size``.
 
     ``streams``: estimators at work at once. ``rate_fps``: of a camera, for mode "fixed-rate".
     """
@@ -230,67 +230,6 @@ class LatencyRow:
 
 
 @dataclass(frozen=True)
-class Interval:
-    """A mean over images and its 95 % bootstrap interval."""
-
-    mean: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True)
-class ImageScore:
-    """One image. ``metrics``: by name, empty if it was ``skipped``, which says why. ``scale`` and ``shift``: what aligned
-    the prediction with 1/depth; None where nothing was aligned.
-    """
-
-    name: str
-    metrics: dict[str, float]
-    scale: float | None
-    shift: float | None
-    skipped: str | None
-
-
-@dataclass(frozen=True)
-class Picture:
-    """Photograph, ground truth (or the other bundle's depth) and depth side by side, JPEG in base64, for the report."""
-
-    name: str
-    caption: str
-    jpeg_base64: str
-
-
-@dataclass(frozen=True)
-class Protocol:
-    """How accuracy was measured. ``reference``: the other bundle, where there is no ground truth, in words."""
-
-    dataset: str
-    task: Literal["affine-invariant", "ordinal", "reference"]
-    alignment: str
-    crop: str | None
-    depth_range_m: tuple[float, ...]  # two numbers, the second is 0 for no limit
-    flip: bool
-    reference: str | None
-    command: str
-
-
-@dataclass(frozen=True)
-class AccuracyRow:
-    """``means``: of the images that were not skipped, by metric."""
-
-    schema_version: int
-    kind: Literal["accuracy"]
-    measured_at: str
-    subject: Subject
-    protocol: Protocol
-    means: dict[str, Interval]
-    images: tuple[ImageScore, ...]
-    pictures: tuple[Picture, ...]
-    interrupted: bool
-    environment: Environment
-
-
-@dataclass(frozen=True)
 class UnmeasuredRow:
     """A measurement that was asked for and not taken, and why. ``case``: what identifies it in its matrix."""
 
@@ -300,39 +239,3 @@ class UnmeasuredRow:
     case: dict[str, str]
     reason: str
     environment: Environment
-
-
-@dataclass(frozen=True)
-class Component:
-    """One part of a network for one batch. ``bytes``: weights and activations that must pass through memory once."""
-
-    name: str
-    gflop: float
-    bytes: int
-
-
-@dataclass(frozen=True)
-class EstimateRow:
-    """A roofline estimate, never a measurement. ``floor_ms``: what no implementation can beat. ``expected_ms``: at the two
-    ``efficiencies``, best first. ``fits``: whether weights and activations fit into the device's memory.
-    """
-
-    schema_version: int
-    kind: Literal["estimate"]
-    preset: str
-    precision: Precision
-    size: str
-    batch: int
-    semantic_interval: int
-    device: str
-    components: tuple[Component, ...]
-    activation_bytes: int
-    floor_ms: float
-    expected_ms: tuple[float, ...]
-    efficiencies: tuple[float, ...]
-    fits: bool
-    advice: tuple[str, ...]
-    sources: tuple[str, ...]
-
-
-Row = LatencyRow | AccuracyRow | EstimateRow | UnmeasuredRow
