@@ -178,8 +178,8 @@ class Reading:
 class Usage:
     """Memory and CPU. Bytes that the process holds on the host, and that are taken on the device by everybody.
 
-    ``allocated_bytes_per_frame``: of Python and NumPy, at most, measured in frames of their own. ``cpu``: seconds of CPU
-    per second, 1.0 is one core. ``energy_mj_per_frame``: millijoule of the whole device.
+    ``allocated_bytes_per_frame``: of Python and NumPy, at most, measured in frames of their own. ``cpu``: seconds of
+    CPU per second, 1.0 is one core. ``energy_mj_per_frame``: millijoule of the whole device.
     """
 
     host_steady_bytes: int | None
