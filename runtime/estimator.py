@@ -220,8 +220,9 @@ class DepthEstimator:
         results: list[DepthResult] = []
         with self._lock:
             runners = self._open_runners()
+            graphs = self.manifest.model.graphs
             chosen = [
-                (_nearest(self.manifest.model.graphs, image.shape), image, out)
+                (graphs.index(nearest_graph(graphs, image.shape)), image, out)
                 for image, out in zip(images, outs, strict=True)
             ]
             for index, group in itertools.groupby(chosen, key=lambda item: item[0]):
@@ -268,8 +269,7 @@ class DepthEstimator:
             )
 
 
-def _nearest(graphs: Sequence[SizedGraph], shape: tuple[int, ...]) -> int:
-    """Which graph's aspect is nearest to that of an image of ``shape`` (h, w, ...), by ratio; the first of equals."""
+def nearest_graph(graphs: Sequence[SizedGraph], shape: Sequence[int]) -> SizedGraph:
+    """The graph that serves an image of ``shape`` (h, w, ...): the nearest aspect by ratio; the first of equals."""
     aspect = shape[1] / shape[0]
-    distances = [abs(math.log(graph.image.width_px / graph.image.height_px / aspect)) for graph in graphs]
-    return distances.index(min(distances))
+    return min(graphs, key=lambda graph: abs(math.log(graph.image.width_px / graph.image.height_px / aspect)))

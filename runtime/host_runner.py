@@ -81,7 +81,7 @@ class HostRunner:
         for slot, request in enumerate(requests):
             self._fill(slot, request, refresh_semantics)
         prepared = time.perf_counter()
-        backend.run(refresh_semantics=refresh_semantics)
+        engines = backend.run(refresh_semantics=refresh_semantics)
         computed = time.perf_counter()
         depths = []
         for slot, request in enumerate(requests):
@@ -91,10 +91,16 @@ class HostRunner:
             require_finite(float(depth.sum(dtype=np.float64)))
             depths.append(depth)
         finished = time.perf_counter()
-        share_ms = 1000 / len(requests)
-        return depths, Timings(
-            (prepared - started) * share_ms, (computed - prepared) * share_ms, (finished - computed) * share_ms
+        share = 1 / len(requests)
+        preprocess_ms = (prepared - started) * 1000 * share
+        inference_ms = (computed - prepared) * 1000 * share
+        postprocess_ms = (finished - computed) * 1000 * share
+        parts = (
+            ("preprocess", preprocess_ms),
+            *((name, ms * share) for name, ms in engines),
+            ("postprocess", postprocess_ms),
         )
+        return depths, Timings(preprocess_ms, inference_ms, postprocess_ms, "host", parts, inference_ms)
 
     def look(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """As ``Runner.look``."""

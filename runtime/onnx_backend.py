@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -110,24 +111,28 @@ class OnnxBackend:
         provider = session.get_providers()[0].removesuffix("ExecutionProvider")
         return f"onnxruntime {onnxruntime.__version__} {provider}"
 
-    def run(self, *, refresh_semantics: bool = True) -> None:
-        """Fill ``output`` from ``inputs``. Raises BackendError.
+    def run(self, *, refresh_semantics: bool = True) -> list[tuple[str, float]]:
+        """Fill ``output`` from ``inputs``; gives each engine's part and host milliseconds. Raises BackendError.
 
         refresh_semantics: False leaves out the semantic part of a split model, whose features stay as they are.
         """
+        parts: list[tuple[str, float]] = []
         try:
             self.output.fill(np.nan)  # so that an output the engine did not write can never pass for depth
             for engine, session, binding in zip(self._engines, self._sessions, self._bindings, strict=True):
                 if engine.part == "semantic" and not refresh_semantics:
                     continue
+                started = time.perf_counter()
                 # Bound anew each time: on CUDA it is the binding, not the run, that copies the input to the device.
                 for tensor in engine.inputs:
                     array = self._arrays[tensor.name]
                     binding.bind_input(tensor.name, "cpu", 0, array.dtype.type, array.shape, array.ctypes.data)
                 session.run_with_iobinding(binding)
                 binding.synchronize_outputs()
+                parts.append((engine.part, (time.perf_counter() - started) * 1000))
         except Exception as error:
             raise _failed("inference failed", error) from error
+        return parts
 
     def close(self) -> None:
         """Release the sessions and their weights."""

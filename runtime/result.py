@@ -15,12 +15,18 @@ class Timings:
 
     ``clock`` "host": a monotonic clock around each stage. "device": CUDA events around what each stage queued on the
     GPU, copies included; the host's own work is not in it.
+    ``parts``: the same time in finer parts, by that clock: "host to device", "preprocess", each engine that ran (its
+    part in the manifest; the encoders run beside each other on a GPU), "postprocess", "device to host". A CUDA graph
+    cannot be timed inside: then "inference" stands in the engines' place.
+    ``waited_ms``: host time in which the host did nothing but wait for the engines; always the host's clock.
     """
 
     preprocess_ms: float
     inference_ms: float
     postprocess_ms: float
     clock: Literal["host", "device"] = "host"
+    parts: tuple[tuple[str, float], ...] = ()
+    waited_ms: float = 0.0
 
     @property
     def total_ms(self) -> float:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from briges.runtime import contracts
 from briges.runtime.backend import GraphChoice
-from briges.runtime.cuda.device import Buffer, Device, Graph
+from briges.runtime.cuda.device import Buffer, Device, Event, Graph
 from briges.runtime.cuda.tensorrt_library import Library, activation_bytes
 from briges.runtime.errors import BackendError
 from briges.runtime.manifest import Engine, Tensor
@@ -88,6 +88,10 @@ class SizedNetwork:
         self._graphs: dict[bool, Graph] = {}
         self.tensors: dict[str, Buffer] = {}
         self._contexts: list[tuple[Engine, Any]] = []
+        self._marks: dict[str, tuple[Event, Event]] = {
+            loaded.record.part: (device.event(), device.event()) for loaded in engines
+        }
+        self._timed: list[str] = []
         try:
             for loaded in engines:
                 context = library.make_context(loaded.engine, activations.of(loaded.record))
@@ -107,12 +111,17 @@ class SizedNetwork:
         # So that an output the engine did not write can never pass for depth.
         self._device.fill(depth.pointer, _NAN_BYTE, depth.size_bytes, self.stream)
         if graph := self._graphs.get(refresh_semantics):
+            self._timed = []
             graph.launch(self.stream)
             return
         # TensorRT prepares things in a context's first inference, which cannot be recorded: it runs by itself once.
-        self._enqueue(refresh_semantics)
+        self._enqueue(refresh_semantics, self._marks)
         if self._records:
             self._record(refresh_semantics)
+
+    def parts_ms(self) -> list[tuple[str, float]]:
+        """The part and device milliseconds of each engine of the last ``run``, which is done; none of a graph's."""
+        return [(part, self._marks[part][0].elapsed_ms(self._marks[part][1])) for part in self._timed]
 
     def synchronize(self) -> None:
         """Wait for everything queued, also where an error came between. Raises BackendError."""
@@ -126,7 +135,7 @@ class SizedNetwork:
             graph.free()
         for tensor in self.tensors.values():
             tensor.free()
-        for event in (self._begun, self._joined):
+        for event in (self._begun, self._joined, *(mark for pair in self._marks.values() for mark in pair)):
             event.free()
         for stream in (self._side, self.stream):
             stream.free()
@@ -135,7 +144,7 @@ class SizedNetwork:
     def _record(self, refresh_semantics: bool) -> None:
         try:
             self._graphs[refresh_semantics] = self._device.capture(
-                self.stream, lambda: self._enqueue(refresh_semantics)
+                self.stream, lambda: self._enqueue(refresh_semantics, {})
             )
         except BackendError as error:
             if self._insists:
@@ -143,21 +152,28 @@ class SizedNetwork:
             logger.warning("runs without a CUDA graph: %s", error)
             self._records = False
 
-    def _enqueue(self, refresh_semantics: bool) -> None:
-        """The encoders beside each other, what needs both of them after both."""
+    def _enqueue(self, refresh_semantics: bool, marks: Mapping[str, tuple[Event, Event]]) -> None:
+        """The encoders beside each other, what needs both of them after both. ``marks``: of the parts to be timed."""
         beside = refresh_semantics and any(record.part == "semantic" for record, _ in self._contexts)
         if beside:
             self._begun.record(self.stream)
             self._side.wait(self._begun)
+        self._timed = []
         for record, context in self._contexts:
-            if record.part == "semantic":
-                if refresh_semantics:
-                    self._library.enqueue(context, self._side.handle)
-                    self._joined.record(self._side)
+            semantic = record.part == "semantic"
+            if semantic and not refresh_semantics:
                 continue
             if beside and record.part == "fusion":
                 self.stream.wait(self._joined)
-            self._library.enqueue(context, self.stream.handle)
+            stream, mark = self._side if semantic else self.stream, marks.get(record.part)
+            if mark:
+                mark[0].record(stream)
+            self._library.enqueue(context, stream.handle)
+            if mark:
+                mark[1].record(stream)
+                self._timed.append(record.part)
+            if semantic:
+                self._joined.record(self._side)
 
     def _tensor(self, tensor: Tensor) -> Buffer:
         # What one part writes and another reads is one buffer.

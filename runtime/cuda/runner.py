@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -46,40 +47,43 @@ class GpuRunner:
         self._photographs: list[Staging] = []
         self._depths: list[Staging] = []
         self._colours = Colours(device, kernels)
-        self._marks = [device.event() for _ in range(4)]
+        self._marks = [device.event() for _ in range(6)]
 
     def run(
         self, requests: Sequence[Request], temperature: float, *, refresh_semantics: bool, on_device: bool
     ) -> tuple[list[Any], Timings]:
         """As ``Runner.run``; the depths on the device are ``DeviceArray``. Raises BackendError."""
-        stream, (begun, prepared, computed, finished) = self._network.stream, self._marks
+        stream, (begun, uploaded, prepared, computed, restored, finished) = self._network.stream, self._marks
         with self._device.current():
             self._calls += 1
             self._reserve(requests)
             try:
                 begun.record(stream)
-                for slot, request in enumerate(requests):
-                    self._fill(slot, request, refresh_semantics)
+                sources = [self._upload(slot, request.image) for slot, request in enumerate(requests)]
+                uploaded.record(stream)
+                for slot, (request, source) in enumerate(zip(requests, sources, strict=True)):
+                    self._fill(slot, request, source, refresh_semantics)
                 self._set_temperature(temperature)
                 prepared.record(stream)
                 self._network.run(refresh_semantics=refresh_semantics)
                 computed.record(stream)
                 for slot, request in enumerate(requests):
-                    self._restore(slot, request, on_device)
+                    self._restore(slot, request)
+                restored.record(stream)
+                for slot, request in enumerate(requests):
+                    self._download(slot, request, on_device)
                 finished.record(stream)
+                queued_s = time.perf_counter()
                 finished.synchronize()
+                waited_ms = (time.perf_counter() - queued_s) * 1000
             except BaseException:
                 # What is queued still reads our buffers, and the next call writes them.
                 with contextlib.suppress(BackendError):
                     self._network.synchronize()
                 raise
             depths = [self._depth(slot, request, on_device) for slot, request in enumerate(requests)]
-            share = 1 / len(requests)
-            stages = [
-                earlier.elapsed_ms(later) * share
-                for earlier, later in ((begun, prepared), (prepared, computed), (computed, finished))
-            ]
-        return depths, Timings(stages[0], stages[1], stages[2], "device")
+            timings = self._timings(1 / len(requests), waited_ms)
+        return depths, timings
 
     def look(self, image: Any) -> NDArray[np.uint8]:
         """As ``Runner.look``: of a photograph on the device only the grid comes to the host."""
@@ -140,15 +144,30 @@ class GpuRunner:
                 self._photographs[slot].reserve(height * width * 3)
             self._depths[slot].reserve(height * width * _FLOAT_BYTES + self._kernels.partials_bytes(height, width))
 
-    def _fill(self, slot: int, request: Request, refresh_semantics: bool) -> None:
-        stream, image = self._network.stream, request.image
-        if isinstance(image, np.ndarray):
-            photograph = self._photographs[slot]
-            np.copyto(photograph.view(np.uint8, image.shape), image)  # whatever its strides
-            photograph.upload(image.size, stream)
-            source = SourceImage(photograph.pointer, image.shape[0], image.shape[1], image.shape[1] * 3, self._bgr)
-        else:
-            source = self._source(image)
+    def _timings(self, share: float, waited_ms: float) -> Timings:
+        begun, uploaded, prepared, computed, restored, finished = self._marks
+        inference_ms = prepared.elapsed_ms(computed)
+        engines = self._network.parts_ms() or [("inference", inference_ms)]
+        parts = (
+            ("host to device", begun.elapsed_ms(uploaded) * share),
+            ("preprocess", uploaded.elapsed_ms(prepared) * share),
+            *((name, ms * share) for name, ms in engines),
+            ("postprocess", computed.elapsed_ms(restored) * share),
+            ("device to host", restored.elapsed_ms(finished) * share),
+        )
+        before_ms, after_ms = begun.elapsed_ms(prepared) * share, computed.elapsed_ms(finished) * share
+        return Timings(before_ms, inference_ms * share, after_ms, "device", parts, waited_ms * share)
+
+    def _upload(self, slot: int, image: Any) -> SourceImage:
+        if not isinstance(image, np.ndarray):
+            return self._source(image)
+        photograph = self._photographs[slot]
+        np.copyto(photograph.view(np.uint8, image.shape), image)  # whatever its strides
+        photograph.upload(image.size, self._network.stream)
+        return SourceImage(photograph.pointer, image.shape[0], image.shape[1], image.shape[1] * 3, self._bgr)
+
+    def _fill(self, slot: int, request: Request, source: SourceImage, refresh_semantics: bool) -> None:
+        stream = self._network.stream
         depth, *semantics = self._graph.inputs
         self._kernels.fill_depth_input(source, depth, request.placement, self._slot(depth, slot), stream)
         for spec in semantics:
@@ -173,7 +192,7 @@ class GpuRunner:
             self._temperature.upload(_FLOAT_BYTES, self._network.stream)
             self._device.copy(tensor.pointer, self._temperature.pointer, _FLOAT_BYTES, self._network.stream)
 
-    def _restore(self, slot: int, request: Request, on_device: bool) -> None:
+    def _restore(self, slot: int, request: Request) -> None:
         """Depth of the photograph's size, and behind it the smallest and largest values, in one buffer."""
         image, stream, held = self._graph.image, self._network.stream, self._depths[slot]
         height, width = request.image.shape[:2]
@@ -188,7 +207,11 @@ class GpuRunner:
             held.pointer + depth_bytes,
             stream,
         )
-        tail_bytes = self._kernels.partials_bytes(height, width)
+
+    def _download(self, slot: int, request: Request, on_device: bool) -> None:
+        held, (height, width) = self._depths[slot], request.image.shape[:2]
+        depth_bytes, tail_bytes = height * width * _FLOAT_BYTES, self._kernels.partials_bytes(height, width)
+        stream = self._network.stream
         if on_device:
             held.download(tail_bytes, stream, offset=depth_bytes)
         else:

@@ -28,7 +28,7 @@ from briges.runtime.files import sha256_of
 from briges.runtime.manifest import read_manifest
 from briges.runtime.sidecar import read_model
 
-BUNDLE_FILES = ["manifest.json", "model.onnx", "model.onnx.data"]
+BUNDLE_FILES = ["manifest.json", "model.onnx", "model.onnx.data", "reference.npz"]
 
 
 @pytest.fixture
