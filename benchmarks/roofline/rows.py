@@ -10,7 +10,9 @@ from briges.runtime.agreement import Precision
 
 @dataclass(frozen=True)
 class Component:
-    """One part of a network for one batch. ``bytes``: weights and activations that must pass through memory once."""
+    """One part of a network for one batch, as if it ran for every frame. ``bytes``: its weights, and what its layers
+    read and write with attention fused.
+    """
 
     name: str
     gflop: float
@@ -19,8 +21,10 @@ class Component:
 
 @dataclass(frozen=True)
 class EstimateRow:
-    """A roofline estimate, never a measurement. ``floor_ms``: what no implementation can beat. ``expected_ms``: at the
-    two ``efficiencies``, best first. ``fits``: whether weights and activations fit into the device's memory.
+    """A roofline estimate, never a measurement. Milliseconds per inference of the batch, means over the frames of a
+    semantic interval. ``floor_ms``: what no implementation can beat. ``expected_ms``: at the two ``efficiencies``,
+    shares of the device's peak, best first. ``fits``: whether weights, activations and the runtime fit into the
+    device's memory. ``advice``: the verdict first.
     """
 
     schema_version: int
