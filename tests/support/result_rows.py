@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 import statistics
 from collections.abc import Sequence
@@ -108,7 +109,7 @@ def make_distribution(samples_ms: Sequence[float]) -> Distribution:
     def rank(percent: float) -> float:
         return ordered[max(1, math.ceil(percent / 100 * len(ordered))) - 1]
 
-    steps = [abs(after - before) for before, after in zip(samples_ms, samples_ms[1:], strict=False)]
+    steps = [abs(after - before) for before, after in itertools.pairwise(samples_ms)]
     return Distribution(
         n=len(ordered),
         mean_ms=statistics.fmean(ordered),
@@ -167,7 +168,7 @@ def make_latency_row(samples_ms: Sequence[float] = SAMPLES_MS, **changes: Any) -
 
 def make_accuracy_row(**changes: Any) -> AccuracyRow:
     """Two images of a folder and one that was skipped, of the same bundle as ``make_latency_row``'s."""
-    scores = ({"abs_rel": 0.05, "delta1": 0.97, "rmse": 0.30}, {"abs_rel": 0.07, "delta1": 0.95, "rmse": 0.50})
+    scores = ({"abs_rel": 0.05, "delta1": 0.97, "rmse_m": 0.30}, {"abs_rel": 0.07, "delta1": 0.95, "rmse_m": 0.50})
     row = AccuracyRow(
         schema_version=RESULT_SCHEMA,
         kind="accuracy",
@@ -186,7 +187,7 @@ def make_accuracy_row(**changes: Any) -> AccuracyRow:
         means={
             "abs_rel": Interval(0.06, 0.05, 0.07),
             "delta1": Interval(0.96, 0.95, 0.97),
-            "rmse": Interval(0.40, 0.30, 0.50),
+            "rmse_m": Interval(0.40, 0.30, 0.50),
         },
         images=(
             ImageScore("hall.png", scores[0], 0.8, 0.01, None),
