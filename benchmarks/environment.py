@@ -28,34 +28,37 @@ def read_environment(
     tensorrt: str | None = None,
     index: int = 0,
     locked: bool = False,
+    root: Path = Path("/"),
 ) -> Environment:
     """Look at this machine. Never raises for what is not there, and takes a fraction of a second.
 
     device_name: the GPU that ran it, CUDA's number ``index``; None for a CPU: then nothing is said of a GPU.
     packages: those that take part; one that is not installed is left out. temperatures_c: before and after.
     tensorrt: the version that ran it. locked: whether `--lock-clocks` holds the GPU's clocks.
+    root: where the file system begins that is looked at.
     """
-    jetson = read_jetson()
+    jetson = read_jetson(root)
     on_gpu = device_name is not None
     driver = read_driver() if on_gpu else Driver(None, (), None)
     device = driver.devices[index] if index < len(driver.devices) else None
     # A Jetson's GPU is on no PCI bus, and what its nvidia-smi tells is partial.
     bus_id = nvidia_smi.find_bus_id(index) if on_gpu and jetson is None else None
     told = nvidia_smi.query(bus_id, _FIELDS) if bus_id else {}
+    gpu_clocks = (_jetson_clocks(root) if jetson else _gpu_clocks(told, locked)) if on_gpu else None
     return Environment(
         device=device_name,
         compute_capability=device.compute_capability if device else None,
-        driver=(told.get("driver_version") or _kernel_driver()) if on_gpu else None,
+        driver=(told.get("driver_version") or _kernel_driver(root)) if on_gpu else None,
         cuda=driver.cuda,
         tensorrt=tensorrt,
-        cpu=processor.read_name(),
+        cpu=processor.read_name(root),
         cores=processor.count_cores(),
-        governor=processor.read_governor(),
-        memory_bytes=read_memory()[0],
+        governor=processor.read_governor(root),
+        memory_bytes=read_memory(root / "proc/meminfo")[0],
         system=f"{platform.system()} {platform.release()} {platform.machine()}",
         jetson=_describe(jetson) if jetson else None,
         power_mode=jetson.power_mode if jetson else _power_limit(told),
-        clocks="; ".join(part for part in (_gpu_clocks(told, jetson, on_gpu, locked), _cpu_clocks()) if part) or None,
+        clocks="; ".join(part for part in (gpu_clocks, _cpu_clocks(root)) if part) or None,
         temperature_c=tuple(temperatures_c),
         versions=_versions(packages),
         tool_version=metadata.version("briges-trt"),
@@ -108,8 +111,8 @@ def _describe(jetson: Jetson) -> str:
     return f"{jetson.model or 'Jetson'}, Jetson Linux {jetson.l4t or 'of unknown release'}"
 
 
-def _kernel_driver() -> str | None:
-    return processor.read_text(Path("/sys/module/nvidia/version")).strip() or None
+def _kernel_driver(root: Path) -> str | None:
+    return processor.read_text(root / "sys/module/nvidia/version").strip() or None
 
 
 def _power_limit(told: dict[str, str]) -> str | None:
@@ -117,12 +120,12 @@ def _power_limit(told: dict[str, str]) -> str | None:
     return None if watts is None else f"power limit {watts:g} W"
 
 
-def _gpu_clocks(told: dict[str, str], jetson: Jetson | None, on_gpu: bool, locked: bool) -> str | None:
-    if not on_gpu:
-        return None
-    if jetson is not None:
-        found = devfreq.read_gpu_clock()
-        return f"GPU {found}" if found else None
+def _jetson_clocks(root: Path) -> str | None:
+    found = devfreq.read_gpu_clock(root)
+    return f"GPU {found}" if found else None
+
+
+def _gpu_clocks(told: dict[str, str], locked: bool) -> str | None:
     clock, highest, memory = (nvidia_smi.number(told, field) for field in ("clocks.sm", "clocks.max.sm", "clocks.mem"))
     if clock is None:
         return None
@@ -131,8 +134,8 @@ def _gpu_clocks(told: dict[str, str], jetson: Jetson | None, on_gpu: bool, locke
     return f"GPU {clock:g} MHz{most}{beside}, {'locked' if locked else 'not locked'}"
 
 
-def _cpu_clocks() -> str | None:
-    clock, locked = processor.read_clock_mhz(), processor.is_clock_locked()
+def _cpu_clocks(root: Path) -> str | None:
+    clock, locked = processor.read_clock_mhz(root), processor.is_clock_locked(root)
     if clock is None:
         return None
     said = "" if locked is None else f", {'locked' if locked else 'not locked'}"

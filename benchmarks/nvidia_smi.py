@@ -87,6 +87,12 @@ def parse_reading(line: str, at_s: float) -> Reading | None:
     )
 
 
+def name_power(line: str) -> str | None:
+    """Which power a line's reading tells, in words; None where it tells none."""
+    told = number(_split(line, READING_FIELDS), "power.draw")
+    return None if told is None else "power.draw of nvidia-smi"
+
+
 def _split(line: str, fields: Sequence[str]) -> dict[str, str]:
     values = [value.strip() for value in line.split(",")]
     return dict(zip(fields, values, strict=True)) if len(values) == len(fields) else {}
