@@ -111,7 +111,7 @@ def _describe(case: Case, option: Case, device: DeviceLimits) -> str:
     rarer = option.semantic_interval > case.semantic_interval
     changes += [f"--semantic-interval {option.semantic_interval}"] if rarer else []
     best, worst = map(milliseconds, found.expected_ms)
-    text = f"would with {' '.join(changes)}: {best} to {worst} ms"
+    text = f"would, at {EFFICIENCIES[0]:.0%} of the peak, with {' '.join(changes)}: {best} to {worst} ms"
     if option.semantic_interval == 1:
         return text
     best, worst = map(milliseconds, found.refresh_ms)

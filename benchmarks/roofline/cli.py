@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import get_args
 
 import click
 
@@ -13,12 +13,6 @@ from briges.export.options import SizeParam, choose_sizes
 from briges.export.presets import find_preset
 from briges.runtime.agreement import Precision
 from briges.runtime.errors import UsageError
-
-if TYPE_CHECKING:
-    from rich.table import Table
-
-    from briges.benchmarks.roofline.estimate import Case
-    from briges.benchmarks.roofline.rows import EstimateRow
 
 _ALL = "all"
 
@@ -73,15 +67,20 @@ def model(
     briges bench model depth-anything-v2-s --device t4 --json build/estimates.jsonl
     """
     from briges.benchmarks.records import append_row
+    from briges.benchmarks.roofline.describe import notes, one_device, several_devices
     from briges.benchmarks.roofline.estimate import Case
     from briges.benchmarks.roofline.estimate_row import estimate_row
+    from briges.runtime.tables import print_sections
 
     own = find_preset(preset)
     chosen = choose_sizes(preset, height, width, () if sizes is None else (sizes,))
     height_px, width_px = chosen[0] if chosen else (own.height_px, own.width_px)
     case = Case(own, height_px, width_px, precision, batch, semantic_interval)
-    rows = [estimate_row(case, device, fps) for device in _devices(names, precision)]
-    _show(case, rows)
+    devices = _devices(names, precision)
+    rows = [estimate_row(case, device, fps) for device in devices]
+    print_sections(one_device(case, devices[0]) if len(devices) == 1 else several_devices(case, devices))
+    for line in notes(rows):
+        click.echo(line)
     if out is not None:
         for row in rows:
             append_row(out, row)
@@ -96,61 +95,3 @@ def _devices(names: Sequence[str], precision: Precision) -> list[DeviceLimits]:
             subject="--device", came=f"{_ALL} beside others", expected="one or the other", cure=f"use --device {_ALL}"
         )
     return [device for device in DEVICES.values() if precision != "bf16" or device.bf16_tflops is not None]
-
-
-def _show(case: Case, rows: Sequence[EstimateRow]) -> None:
-    from rich.console import Console
-
-    console = Console(highlight=False, soft_wrap=True)
-    console.print(_work_table(case))
-    console.print(_device_table(rows))
-    for line in _notes(rows):
-        click.echo(line)
-
-
-def _work_table(case: Case) -> Table:
-    from rich.table import Table
-
-    each = f", batch {case.batch}" if case.batch > 1 else ""
-    title = f"ESTIMATE of work: {case.preset.name}, {case.size}, {case.precision}{each}"
-    table = Table("part", title=title, title_justify="left")
-    for name in ("GFLOP", "parameters, M", "moved, MB"):
-        table.add_column(name, justify="right")
-    for part in case.work:
-        values = (part.flop * case.batch / 1e9, part.parameters / 1e6, case.moved_bytes(part) / 1e6)
-        table.add_row(part.name, *(f"{value:.1f}" for value in values))
-    sums = (
-        sum(part.flop for part in case.work) * case.batch / 1e9,
-        sum(part.parameters for part in case.work) / 1e6,
-        sum(map(case.moved_bytes, case.work)) / 1e6,
-    )
-    table.add_row("together", *(f"{value:.1f}" for value in sums), style="bold")
-    table.caption = f"weights {case.weight_bytes / 1e6:.0f} MB, activations {case.activation_bytes / 1e6:.0f} MB"
-    return table
-
-
-def _device_table(rows: Sequence[EstimateRow]) -> Table:
-    from rich.table import Table
-
-    from briges.benchmarks.roofline.advice import milliseconds
-
-    interval = rows[0].semantic_interval
-    mean = f", mean over {interval} frames" if interval > 1 else ""
-    shares = " and ".join(f"{share:.0%}" for share in rows[0].efficiencies)
-    table = Table("device", title=f"ESTIMATE, not measured: ms per inference{mean}", title_justify="left")
-    for name in ("TFLOP/s", "GB/s", "floor, ms", f"at {shares}, ms", "fits", ""):
-        table.add_column(name, justify="right")
-    for row in rows:
-        device = DEVICES[row.device]
-        best, worst = map(milliseconds, row.expected_ms)
-        peak, fits = f"{device.peak_tflops(row.precision):.1f}", "yes" if row.fits else "no"
-        bandwidth = f"{device.bandwidth_gb_s:g}"
-        table.add_row(row.device, peak, bandwidth, milliseconds(row.floor_ms), f"{best} to {worst}", fits, "ESTIMATE")
-    return table
-
-
-def _notes(rows: Sequence[EstimateRow]) -> Iterator[str]:
-    for row in rows:
-        yield from (f"ESTIMATE: {line}" for line in row.advice)
-    yield "Sources:"
-    yield from (f"  {source}" for source in dict.fromkeys(source for row in rows for source in row.sources))

@@ -13,6 +13,7 @@ divided by its interval: times are means over frames.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from briges.benchmarks.roofline.devices import DeviceLimits
 from briges.benchmarks.roofline.work import ComponentWork, count_work
@@ -21,22 +22,20 @@ from briges.runtime.agreement import Precision
 from briges.runtime.contracts import PATCH_PX
 from briges.runtime.errors import InvalidSizeError, UsageError
 
-# Shares of the FP16 peak, best first. What published times of such networks come to with the FLOP counted here: 33 %
-# Depth Anything V1 ViT-L on RTX 4090 (12 ms, spacewalk01/depth-anything-tensorrt), 52 % V3 metric ViT-L on RTX 3080
-# (yester31/Monocular_Depth_Estimation_TRT), 37 % ViT-B/16 on Orin Nano (onnxsim/onnxsim#1742), 35 % and 25 % NanoOWL
-# ViT-B/16 and B/32 on AGX Orin (NVIDIA-AI-IOT/nanoowl). Networks as small as ViT-S at 518 come out below on big GPUs.
+# Shares of the FP16 peak, best first: where published times of such networks lie, by the FLOP counted here.
 EFFICIENCIES = (0.6, 0.25)
 EFFICIENCY_SOURCE = (
-    "efficiencies: published FP16 times of such networks come to 25 to 52 % of the peak "
-    "(NVIDIA-AI-IOT/nanoowl, onnxsim/onnxsim#1742, spacewalk01/depth-anything-tensorrt, "
-    "yester31/Monocular_Depth_Estimation_TRT)"
+    "range: published FP16 times of such networks come to 25 % (NanoOWL ViT-B/32, AGX Orin), 33 % (Depth Anything V1 "
+    "ViT-L, RTX 4090, spacewalk01/depth-anything-tensorrt), 35 % (NanoOWL ViT-B/16, AGX Orin), 37 % (ViT-B/16, Orin "
+    "Nano, onnxsim/onnxsim#1742) and 52 % (V3 metric ViT-L, RTX 3080, yester31/Monocular_Depth_Estimation_TRT) of the "
+    "peak; a small network does not fill a large GPU and comes out below: ViT-S 12 % on the RTX 4090"
 )
 WORK_SOURCE = "work: counted from the layers, 2 FLOP per multiply-add, matrix products and convolutions alone"
 
 # Python, the CUDA context, TensorRT and its kernels: not measured on a device. Where memory is shared, Jetson Linux
 # without a desktop on top.
-_RUNTIME_BYTES = 1_000_000_000
-_SYSTEM_BYTES = 1_500_000_000
+RUNTIME_BYTES = 1_000_000_000
+SYSTEM_BYTES = 1_500_000_000
 
 _ITEM_BYTES: dict[Precision, int] = {"fp32": 4, "fp16": 2, "bf16": 2}
 _LARGEST_PX, _SMALLEST_PX = 292 * PATCH_PX, 2 * PATCH_PX
@@ -94,13 +93,24 @@ class Case:
 
 
 @dataclass(frozen=True)
+class PartTime:
+    """Of one part: milliseconds of the frames that compute it. ``limit``: what holds it back at the best efficiency."""
+
+    name: str
+    floor_ms: float
+    expected_ms: tuple[float, ...]
+    limit: Literal["compute", "memory"]
+
+
+@dataclass(frozen=True)
 class Estimate:
     """Milliseconds per inference of the batch, means over frames. ``expected_ms``: at ``EFFICIENCIES``.
 
-    ``refresh_ms``: expected for a frame that computes the semantic part. ``needed_bytes``: weights, activations, runtime
-    and what the system takes of a shared memory.
+    ``refresh_ms``: expected for a frame that computes the semantic part. ``needed_bytes``: weights, activations, the
+    runtime and what the system takes of a shared memory.
     """
 
+    parts: tuple[PartTime, ...]
     floor_ms: float
     expected_ms: tuple[float, ...]
     refresh_ms: tuple[float, ...]
@@ -110,27 +120,31 @@ class Estimate:
 
 def estimate(case: Case, device: DeviceLimits) -> Estimate:
     """The roofline of ``case`` on ``device``. Raises UsageError for a precision the device has not."""
-    peak, bandwidth = device.peak_tflops(case.precision) * 1e12, device.bandwidth_gb_s * 1e9
-    work = case.work
-    shares = [1 / case.semantic_interval if part.name == "semantic" else 1.0 for part in work]
-    floors = [max(part.flop * case.batch / peak, case.least_bytes(part) / bandwidth) for part in work]
-    expected = [
-        [max(part.flop * case.batch / (share * peak), case.moved_bytes(part) / bandwidth) for part in work]
-        for share in EFFICIENCIES
-    ]
-    system = _SYSTEM_BYTES if device.shared else 0
-    needed = case.weight_bytes + case.activation_bytes + _RUNTIME_BYTES + system
+    parts = tuple(_part_time(case, part, device) for part in case.work)
+    shares = [1 / case.semantic_interval if part.name == "semantic" else 1.0 for part in parts]
+    ends = range(len(EFFICIENCIES))
+    system = SYSTEM_BYTES if device.shared else 0
+    needed = case.weight_bytes + case.activation_bytes + RUNTIME_BYTES + system
     return Estimate(
-        floor_ms=_mean_ms(floors, shares),
-        expected_ms=tuple(_mean_ms(times, shares) for times in expected),
-        refresh_ms=tuple(1000 * sum(times) for times in expected),
+        parts=parts,
+        floor_ms=sum(part.floor_ms * share for part, share in zip(parts, shares, strict=True)),
+        expected_ms=tuple(
+            sum(part.expected_ms[end] * share for part, share in zip(parts, shares, strict=True)) for end in ends
+        ),
+        refresh_ms=tuple(sum(part.expected_ms[end] for part in parts) for end in ends),
         needed_bytes=needed,
         fits=needed <= device.memory_bytes,
     )
 
 
-def _mean_ms(seconds: list[float], shares: list[float]) -> float:
-    return 1000 * sum(time * share for time, share in zip(seconds, shares, strict=True))
+def _part_time(case: Case, part: ComponentWork, device: DeviceLimits) -> PartTime:
+    compute_ms = part.flop * case.batch / device.peak_tflops(case.precision) / 1e9
+    least_ms, moved_ms = (
+        count / device.bandwidth_gb_s / 1e6 for count in (case.least_bytes(part), case.moved_bytes(part))
+    )
+    expected = tuple(max(compute_ms / share, moved_ms) for share in EFFICIENCIES)
+    limit: Literal["compute", "memory"] = "memory" if moved_ms > compute_ms / EFFICIENCIES[0] else "compute"
+    return PartTime(part.name, max(compute_ms, least_ms), expected, limit)
 
 
 def _check_size(height_px: int, width_px: int) -> None:
