@@ -71,13 +71,6 @@ class Report:
     places: tuple[Place, ...]
     repeated: int
 
-    @property
-    def differences(self) -> tuple[str, ...]:
-        """The fields in which environments differ; empty if all rows share one."""
-        every = [place.environment for place in self.places]
-        names = (field.name for field in dataclasses.fields(Environment))
-        return tuple(name for name in names if any(getattr(one, name) != getattr(every[0], name) for one in every))
-
 
 def make_report(rows: Iterable[Row]) -> Report:
     """Sort ``rows`` by kind and name each. The order within a kind stays; a row given twice is taken once."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from briges.benchmarks.accuracy.rows import AccuracyRow
 from briges.benchmarks.rows import Environment, LatencyRow
 from briges.runtime.agreement import headroom
 
@@ -84,6 +87,29 @@ def environment_facts(environment: Environment) -> Facts:
         "packages": ", ".join(f"{name} {version}" for name, version in sorted(environment.versions.items())),
         "briges-trt": environment.tool_version,
         "commit": environment.commit,
+    }
+    return {name: text for name, text in facts.items() if text}
+
+
+def differing(places: Sequence[Facts]) -> list[str]:
+    """The names of facts that are not the same in all ``places``."""
+    names = dict.fromkeys(name for place in places for name in place)
+    return [name for name in names if len({place.get(name) for place in places}) > 1]
+
+
+def protocol_facts(row: AccuracyRow) -> Facts:
+    """How accuracy was measured."""
+    protocol = row.protocol
+    near, far = protocol.depth_range_m[:2] if len(protocol.depth_range_m) > 1 else (0.0, 0.0)
+    facts = {
+        "dataset": protocol.dataset,
+        "task": protocol.task,
+        "alignment": protocol.alignment,
+        "crop": protocol.crop or "none",
+        "depth counted": f"{near:g} m to {f'{far:g} m' if far else 'no limit'}",
+        "flip averaged": "yes" if protocol.flip else "no",
+        "reference": protocol.reference or "",
+        "command": protocol.command,
     }
     return {name: text for name, text in facts.items() if text}
 

@@ -34,7 +34,7 @@ def chart(height: float, title: str, children: Iterable[Markup]) -> Markup:
 
 
 def axis(scale: Scale, top: float, bottom: float, title: str) -> list[Markup]:
-    """A horizontal axis below ``bottom``, 34 units high: lines up to ``top``, values, and the ``title`` with its unit."""
+    """A horizontal axis below ``bottom``, 34 units high: lines up to ``top``, values, ``title`` with its unit."""
     parts = []
     for value in scale.ticks():
         x = scale(value)

@@ -1,0 +1,59 @@
+"""The table of accuracy: a mean of each metric, with its interval."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from briges.benchmarks.accuracy.rows import AccuracyRow, Interval
+from briges.benchmarks.report.columns import ABSENT, Cell, Column, word_column
+from briges.benchmarks.report.entries import Scored
+
+# How metrics are written in tables; one that is not here is written as it is named in the row.
+METRICS = {
+    "abs_rel": "AbsRel",
+    "sq_rel": "SqRel",
+    "rmse_m": "RMSE, m",
+    "rmse_log": "RMSE log",
+    "irmse_per_km": "iRMSE, 1/km",
+    "silog": "SILog",
+    "delta1": "δ1",
+    "delta2": "δ2",
+    "delta3": "δ3",
+}
+
+
+def accuracy_columns(scored: Sequence[Scored]) -> list[Column]:
+    """A cell of each column for each row of accuracy: means, with their intervals beneath."""
+    rows = [one.row for one in scored]
+    names = dict.fromkeys(name for row in rows for name in row.means)
+    columns = [
+        word_column("subject", [row.subject.label for row in rows], ["; ".join(row.subject.notices) for row in rows]),
+        word_column("dataset", [row.protocol.dataset for row in rows], [_protocol(row) for row in rows]),
+        Column("images", "", True, tuple(_images(row) for row in rows)),
+    ]
+    return [
+        *columns,
+        *(
+            Column(METRICS.get(name, name), "", True, tuple(_mean(row.means.get(name)) for row in rows))
+            for name in names
+        ),
+    ]
+
+
+def _mean(interval: Interval | None) -> Cell:
+    if interval is None:
+        return Cell(ABSENT, None)
+    return Cell(f"{interval.mean:.4f}", interval.mean, f"{interval.low:.4f} to {interval.high:.4f}")
+
+
+def _images(row: AccuracyRow) -> Cell:
+    skipped = sum(image.skipped is not None for image in row.images)
+    used = len(row.images) - skipped
+    parts = ([f"{skipped} skipped"] if skipped else []) + (["INTERRUPTED"] if row.interrupted else [])
+    return Cell(str(used), used, ", ".join(parts))
+
+
+def _protocol(row: AccuracyRow) -> str:
+    flipped = ", flip averaged" if row.protocol.flip else ""
+    against = f", against {row.protocol.reference}" if row.protocol.reference else ""
+    return f"{row.protocol.task}{flipped}{against}"

@@ -1,0 +1,73 @@
+"""What a reader should see first: the best figures, and every reason to doubt them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from briges.benchmarks.report.entries import Report
+from briges.benchmarks.report.facts import differing, environment_facts
+
+
+@dataclass(frozen=True)
+class Headline:
+    """A figure, its unit, what it is, and the row it is of."""
+
+    title: str
+    figure: str
+    unit: str
+    tag: str
+    label: str
+
+
+@dataclass(frozen=True)
+class Caveat:
+    """``tags``: the rows it is about; empty: all."""
+
+    tags: tuple[str, ...]
+    text: str
+
+
+def headlines(report: Report) -> list[Headline]:
+    """The lowest latency, the highest throughput and the smallest error, of rows that were not interrupted."""
+    found = []
+    whole = [entry for entry in report.latency if not entry.row.interrupted]
+    if whole:
+        entry = min(whole, key=lambda entry: entry.row.latency.p50_ms)
+        figure = f"{entry.row.latency.p50_ms:.4g}"
+        found.append(Headline("lowest median latency", figure, "ms", entry.tag, entry.row.subject.label))
+        entry = max(whole, key=lambda entry: entry.row.throughput_fps)
+        figure = f"{entry.row.throughput_fps:.4g}"
+        found.append(Headline("highest throughput", figure, "fps", entry.tag, entry.row.subject.label))
+    scored = [one for one in report.accuracy if "abs_rel" in one.row.means and not one.row.interrupted]
+    if scored:
+        best = min(scored, key=lambda one: one.row.means["abs_rel"].mean)
+        figure = f"{best.row.means['abs_rel'].mean:.4f}"
+        found.append(Headline("smallest AbsRel", figure, best.row.protocol.dataset, best.tag, best.row.subject.label))
+    return found
+
+
+def caveats(report: Report) -> list[Caveat]:
+    """Environments that differ, then notices and flags, each once with the rows it is of."""
+    found = []
+    if len(report.places) > 1:
+        fields = ", ".join(differing([environment_facts(place.environment) for place in report.places]))
+        text = (
+            f"{len(report.places)} environments, which differ in {fields}: compare figures within one environment only"
+        )
+        found.append(Caveat((), text))
+    rows: dict[str, list[str]] = {}
+    for tag, text in _doubts(report):
+        tags = rows.setdefault(text, [])
+        if tag not in tags:
+            tags.append(tag)
+    return found + [Caveat(tuple(tags), text) for text, tags in rows.items()]
+
+
+def _doubts(report: Report) -> Iterable[tuple[str, str]]:
+    for entry in report.latency:
+        yield from ((entry.tag, text) for text in (*entry.row.subject.notices, *entry.flags))
+    for one in report.accuracy:
+        yield from ((one.tag, text) for text in one.row.subject.notices)
+        if one.row.interrupted:
+            yield one.tag, "accuracy of fewer images than were asked for: interrupted"
