@@ -12,8 +12,9 @@ from pathlib import Path
 from briges.benchmarks.devfreq import read_gpu_clock
 from briges.benchmarks.rows import Reading
 
-# Whose sum is the power of the module: Orin NX and Nano, the first Nano, AGX Orin, Thor. The carrier board is in none;
-# DRAM's rail of AGX Orin, VDDQ_VDD2_1V8AO, is fed by VIN_SYS_5V0; Thor's VIN has the carrier board in it.
+# Whose sum is the power of the module: Orin NX and Nano, the first Nano, AGX Orin, Thor. The carrier board is in none.
+# AGX Orin's VDDQ_VDD2_1V8AO is part of VIN_SYS_5V0, https://forums.developer.nvidia.com/t/223111; Thor's VIN has the
+# carrier board in it.
 MODULE_RAILS = (
     ("VDD_IN",),
     ("POM_5V_IN",),

@@ -99,14 +99,15 @@ def _status_bytes(process: Path, field: str) -> int | None:
 
 @contextlib.contextmanager
 def _sampling(process: Path) -> Iterator[list[int]]:
-    samples: list[int] = []
-    stop = threading.Event()
+    first = resident_bytes(process)
+    if first is None:
+        yield []
+        return
+    samples, stop = [first], threading.Event()
 
     def sample() -> None:
-        while (size := resident_bytes(process)) is not None:
-            samples.append(size)
-            if stop.wait(_SAMPLE_S):
-                return
+        while not stop.wait(_SAMPLE_S):
+            samples.append(resident_bytes(process) or 0)
 
     sampler = threading.Thread(target=sample, daemon=True)
     sampler.start()
