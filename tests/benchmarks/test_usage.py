@@ -69,7 +69,7 @@ def test_where_the_peak_cannot_be_reset_the_memory_is_sampled(tmp_path: Path) ->
     statm(tmp_path, 100)
     with watch_host(tmp_path) as usage:
         statm(tmp_path, 300)
-        time.sleep(0.2)
+        time.sleep(0.25)
         statm(tmp_path, 70)
 
     assert (usage.peak_bytes, usage.steady_bytes, usage.sampled) == (300 * page, 70 * page, True)

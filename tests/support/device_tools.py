@@ -4,7 +4,6 @@ real ones, and keep the clocks in a file. No GPU is behind them.
 
 from __future__ import annotations
 
-import os
 import shlex
 import subprocess
 import sys
@@ -42,8 +41,8 @@ int cuDeviceGetPCIBusId(char *text, int length, int device) {
 _NVIDIA_SMI = """
 case "$*" in
   *--loop-ms=*) echo $$ > {folder}/pid; cat {folder}/lines; exec sleep 60 ;;
-  *-lgc*) echo "$2 $4" > {folder}/asked; printf '%s\\n' {said}
-    test {status} = 0 && echo "$4" > {folder}/clocks; exit {status} ;;
+  *-lgc*) printf '%s\\n' {said}; test {locks} = 1 || exit {status}
+    echo "$2 at $4" > {folder}/clocks; touch {folder}/locking; exec sleep {lock_s} ;;
   *-rgc*) touch {folder}/restoring; sleep {restore_s}; echo free > {folder}/clocks; echo All done. ;;
   *--query-gpu=*) echo {answer} ;;
   *) echo Invalid combination of input arguments.; exit 2 ;;
@@ -55,7 +54,7 @@ test {root} = 1 || {{ echo "Error: Run this script($0) as a root user"; exit 1; 
 case "$1" in
   --store) test -e "$2" && exit 1; cp {folder}/clocks "$2" ;;
   --restore) touch {folder}/restoring; sleep {restore_s}; cp "$2" {folder}/clocks ;;
-  *) echo highest > {folder}/clocks; printf '%s' {said} ;;
+  *) echo highest > {folder}/clocks; touch {folder}/locking; printf '%s' {said} ;;
 esac
 """
 
@@ -79,16 +78,23 @@ def add_nvidia_smi(
     answer: str = "1980",
     said: str = LOCKED,
     status: int = 0,
+    lock_s: float = 0,
     restore_s: float = 0,
 ) -> None:
     """A stand-in for nvidia-smi. ``lines``: of its loop, after which it falls silent. ``answer``: to a single query.
 
-    ``said`` and ``status``: of `-lgc`. ``folder``/clocks holds the clocks, "free" at first.
+    ``said`` and ``status``: of `-lgc`, which takes ``lock_s`` after it locked the clocks. ``folder``/clocks holds them,
+    "free" at first.
     """
     script = _NVIDIA_SMI.format(
-        folder=shlex.quote(str(folder)), said=shlex.quote(said), status=status, answer=shlex.quote(answer),
+        folder=shlex.quote(str(folder)),
+        said=shlex.quote(said),
+        locks=int(said == LOCKED),
+        status=status,
+        answer=shlex.quote(answer),
+        lock_s=lock_s,
         restore_s=restore_s,
-    )  # fmt: skip
+    )
     add_tool(folder, "nvidia-smi", script)
     (folder / "lines").write_text("".join(f"{line}\n" for line in lines))
     (folder / "clocks").write_text("free\n")
@@ -174,12 +180,3 @@ def tool_pid(folder: Path) -> int:
     """The process of the nvidia-smi whose loop runs."""
     wait_until(lambda: (folder / "pid").exists() and (folder / "pid").read_text().strip())
     return int((folder / "pid").read_text())
-
-
-def is_running(pid: int) -> bool:
-    """Whether there is such a process."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
