@@ -27,7 +27,7 @@ def accuracy_columns(scored: Sequence[Scored]) -> list[Column]:
     rows = [one.row for one in scored]
     names = dict.fromkeys(name for row in rows for name in row.means)
     columns = [
-        word_column("subject", [row.subject.label for row in rows], ["; ".join(row.subject.notices) for row in rows]),
+        Column("subject", "", False, tuple(_subject(row) for row in rows)),
         word_column("dataset", [row.protocol.dataset for row in rows], [_protocol(row) for row in rows]),
         Column("images", "", True, tuple(_images(row) for row in rows)),
     ]
@@ -40,6 +40,10 @@ def accuracy_columns(scored: Sequence[Scored]) -> list[Column]:
     ]
 
 
+def _subject(row: AccuracyRow) -> Cell:
+    return Cell(row.subject.label, row.subject.label, "; ".join(row.subject.notices), bad=True)
+
+
 def _mean(interval: Interval | None) -> Cell:
     if interval is None:
         return Cell(ABSENT, None)
@@ -50,7 +54,7 @@ def _images(row: AccuracyRow) -> Cell:
     skipped = sum(image.skipped is not None for image in row.images)
     used = len(row.images) - skipped
     parts = ([f"{skipped} skipped"] if skipped else []) + (["INTERRUPTED"] if row.interrupted else [])
-    return Cell(str(used), used, ", ".join(parts))
+    return Cell(str(used), used, ", ".join(parts), bad=row.interrupted)
 
 
 def _protocol(row: AccuracyRow) -> str:

@@ -10,9 +10,10 @@ from markupsafe import Markup
 from briges.benchmarks.report import svg
 from briges.benchmarks.report.downsample import counts
 from briges.benchmarks.report.entries import Entry
+from briges.benchmarks.report.numbers import plain
 from briges.benchmarks.report.scales import Scale, scale_over
 
-_BINS = 96
+_BINS = 140
 _STRIP = 26
 
 
@@ -48,22 +49,20 @@ def memory_chart(entries: Sequence[Entry]) -> Markup | None:
         return None
     most = [max(steady or 0, peak or 0) / 1e6 for _, _, steady, peak in bars]
     scale = scale_over(most, svg.LEFT, svg.RIGHT, from_zero=True)
-    parts, y, before = [], 12.0, None
+    parts, y, before = [], 0.0, None
     for entry, place, steady, peak in bars:
-        inside = svg.row_label(entry.tag, entry.label, y, entry.colour) if entry is not before else []
-        y += 6 if entry is not before else 0
-        told = [
-            f"{name} {value / 1e6:.0f} MB" for name, value in (("steady", steady), ("peak", peak)) if value is not None
-        ]
-        title = f"{place}: {', '.join(told)}"
-        for value, class_ in ((peak, f"c{entry.colour} faint"), (steady, f"c{entry.colour}")):
-            if value is not None:
-                inside.append(svg.bar(svg.LEFT, y, scale(value / 1e6) - svg.LEFT, 12, class_, title))
+        inside = svg.row_label(entry.tag, entry.label, y + 12, entry.colour) if entry is not before else []
+        y += 18 if inside else 0
+        known = [(name, value) for name, value in (("steady", steady), ("peak", peak)) if value is not None]
+        title = f"{place}: {', '.join(f'{name} {value / 1e6:.0f} MB' for name, value in known)}"
+        for name, value in reversed(known):
+            class_ = f"c{entry.colour} {'faint' if name == 'peak' else 'full'}"
+            inside.append(svg.bar(svg.LEFT, y, scale(value / 1e6) - svg.LEFT, 12, class_, title))
         inside.append(svg.note(title, y + 24))
         parts.append(svg.element("g", *inside, data_tag=entry.tag))
-        before, y = entry, y + 44
-    axis = svg.axis(scale, 0, y - 10, "memory, MB")
-    return svg.chart(y + 24, "Memory of host and device of every row", [*axis, *parts])
+        before, y = entry, y + 34
+    axis = svg.axis(scale, 0, y, "memory, MB")
+    return svg.chart(y + 34, "Memory of host and device of every row", [*axis, *parts])
 
 
 def _distribution(entry: Entry, scale: Scale, top: float) -> Markup:
@@ -79,10 +78,11 @@ def _distribution(entry: Entry, scale: Scale, top: float) -> Markup:
         shape += [(svg.LEFT + span * at / _BINS, level), (svg.LEFT + span * (at + 1) / _BINS, level)]
     parts = svg.row_label(entry.tag, entry.label, top + 11, entry.colour)
     parts.append(svg.path([*shape, (float(svg.RIGHT), base)], f"c{entry.colour} area", closed=True))
-    for name, value in (("p50", latency.p50_ms), ("p90", latency.p90_ms), ("p99", latency.p99_ms)):
+    marks = (("p50", latency.p50_ms), ("p90", latency.p90_ms), ("p99", latency.p99_ms))
+    for name, value in marks:
         x = scale(value)
-        title = svg.element("title", f"{name} {value:.3g} ms")
+        title = svg.element("title", f"{name} {plain(value)} ms")
         parts.append(svg.element("line", title, x1=x, x2=x, y1=base - _STRIP, y2=base + 2, class_=f"mark {name}"))
-    figures = f"p50 {latency.p50_ms:.4g} · p90 {latency.p90_ms:.4g} · p99 {latency.p99_ms:.4g} ms · n {latency.n}"
+    figures = " · ".join(f"{name} {plain(value)}" for name, value in marks) + f" ms · n {latency.n}"
     parts.append(svg.note(figures, base + 13))
     return svg.element("g", *parts, data_tag=entry.tag)

@@ -13,11 +13,15 @@ ABSENT = "\N{EN DASH}"
 
 @dataclass(frozen=True)
 class Cell:
-    """``text``: for people, ``detail`` small below it. ``order``: what the column is sorted by; None sorts last."""
+    """``text``: for people, ``detail`` small below it. ``order``: what the column is sorted by; None sorts last.
+
+    ``bad``: the detail is a reason for doubt.
+    """
 
     text: str
     order: float | str | None
     detail: str = ""
+    bad: bool = False
 
 
 @dataclass(frozen=True)

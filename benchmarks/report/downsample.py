@@ -9,9 +9,10 @@ import numpy as np
 
 
 class Span(NamedTuple):
-    """Some consecutive samples: where the first lies, and their extremes."""
+    """Some consecutive samples: where the first lies, and their median and extremes."""
 
     at: float
+    median: float
     low: float
     high: float
 
@@ -21,9 +22,9 @@ def extremes(at: Sequence[float], values: Sequence[float], spans: int) -> list[S
     every = np.asarray(values, np.float64)
     starts = np.unique(np.linspace(0, len(every), min(spans, len(every)), endpoint=False).astype(np.int64))
     lows, highs = np.minimum.reduceat(every, starts), np.maximum.reduceat(every, starts)
+    medians = [float(np.median(run)) for run in np.split(every, starts[1:])]
     return [
-        Span(at[start], low, high)
-        for start, low, high in zip(starts.tolist(), lows.tolist(), highs.tolist(), strict=True)
+        Span(*one) for one in zip((at[start] for start in starts), medians, lows.tolist(), highs.tolist(), strict=True)
     ]
 
 

@@ -43,12 +43,17 @@ class Entry:
 
 @dataclass(frozen=True)
 class Scored:
-    """A row of accuracy, named as an ``Entry`` is."""
+    """A row of accuracy. ``tag``: such as "A2". ``colour``: that of the latency of the same subject."""
 
     tag: str
     colour: int
     row: AccuracyRow
     environment: int
+
+    @property
+    def label(self) -> str:
+        """As an ``Entry``'s."""
+        return f"{'⚠ ' if self.row.interrupted or self.row.subject.notices else ''}{self.row.subject.label}"
 
 
 @dataclass(frozen=True)
@@ -98,12 +103,12 @@ def make_report(rows: Iterable[Row]) -> Report:
     )
     scored = tuple(
         Scored(
-            tag=str(numbers[row.subject.label]),
+            tag=f"A{at}",
             colour=_colour(numbers[row.subject.label]),
             row=row,
             environment=environments.index(_place(row.environment)) + 1,
         )
-        for row in accuracy
+        for at, row in enumerate(accuracy, start=1)
     )
     named = [(one.tag, one.environment) for one in entries] + [(one.tag, one.environment) for one in scored]
     estimates = (row for row in distinct if isinstance(row, EstimateRow))

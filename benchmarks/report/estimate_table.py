@@ -14,6 +14,7 @@ from briges.benchmarks.report.columns import (
     size_column,
     word_column,
 )
+from briges.benchmarks.report.numbers import plain
 from briges.benchmarks.roofline.rows import EstimateRow
 
 
@@ -40,4 +41,4 @@ def _expected(row: EstimateRow) -> Cell:
         return Cell(ABSENT, None)
     efficiencies = " and ".join(f"{share:.0%}" for share in row.efficiencies)
     low, high = min(row.expected_ms), max(row.expected_ms)
-    return Cell(f"{low:.3g} to {high:.3g}", low, f"at {efficiencies} of the device's limit")
+    return Cell(f"{plain(low, 3)} to {plain(high, 3)}", low, f"at {efficiencies}")

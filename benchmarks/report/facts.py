@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from briges.benchmarks.accuracy.rows import AccuracyRow
+from briges.benchmarks.report.numbers import plain
 from briges.benchmarks.rows import Environment, LatencyRow
 from briges.runtime.agreement import headroom
 
@@ -42,16 +43,16 @@ def run_facts(row: LatencyRow) -> Facts:
     """What came out beside the figures of the tables; for the details of the page."""
     latency, usage, stopping, stability = row.latency, row.usage, row.early_stopping, row.stability
     spread = "unknown" if stability.spread is None else f"{stability.spread:.2%}"
-    estimate = "too few requests" if stopping.estimate_ms is None else f"{stopping.estimate_ms:.4g} ms"
+    estimate = "too few requests" if stopping.estimate_ms is None else f"{plain(stopping.estimate_ms)} ms"
     facts = {
         "mode": f"{row.method.mode}, {row.method.streams} stream{'' if row.method.streams == 1 else 's'}",
         "requests": f"{latency.n}, in {row.method.duration_s:g} s, {row.method.min_iterations} at least",
-        "latency": f"mean {latency.mean_ms:.4g}, std {latency.std_ms:.3g}, min {latency.min_ms:.4g}, "
-        f"p95 {latency.p95_ms:.4g}, max {latency.max_ms:.4g} ms",
+        "latency": f"mean {plain(latency.mean_ms)}, std {plain(latency.std_ms)}, min {plain(latency.min_ms)}, "
+        f"p95 {plain(latency.p95_ms)}, max {plain(latency.max_ms)} ms",
         "stability": f"last {stability.windows} windows' medians {spread} apart, {stability.limit:.2%} allowed",
         f"early-stopping p{stopping.percentile:g}": estimate,
         "CPU": f"{usage.cpu:.2f} cores busy",
-        "allocated per frame": f"{usage.allocated_bytes_per_frame / 1e3:.4g} kB by Python and NumPy",
+        "allocated per request": f"{plain(usage.allocated_bytes_per_request / 1e3)} kB by Python and NumPy",
         "measured at": row.measured_at,
         "temperature, °C": " to ".join(f"{value:g}" for value in row.environment.temperature_c),
         "bundle": row.subject.bundle or "",
@@ -63,7 +64,7 @@ def run_facts(row: LatencyRow) -> Facts:
         fixed = row.fixed_rate
         facts["camera"] = f"{fixed.offered} frames offered, {fixed.missed} late, {fixed.queue_max} waited at most"
     if usage.energy_mj_per_frame is not None:
-        facts["energy"] = f"{usage.energy_mj_per_frame:.4g} mJ per frame, of the whole device"
+        facts["energy"] = f"{plain(usage.energy_mj_per_frame)} mJ per frame, of the whole device"
     if row.check.agreement is not None and row.check.limits is not None:
         facts["check against fp32 PyTorch"] = headroom(row.check.agreement, row.check.limits)
     return {name: text for name, text in facts.items() if text}

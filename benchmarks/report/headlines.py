@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from briges.benchmarks.report.entries import Report
 from briges.benchmarks.report.facts import differing, environment_facts
+from briges.benchmarks.report.numbers import plain
 
 
 @dataclass(frozen=True)
@@ -34,16 +35,16 @@ def headlines(report: Report) -> list[Headline]:
     whole = [entry for entry in report.latency if not entry.row.interrupted]
     if whole:
         entry = min(whole, key=lambda entry: entry.row.latency.p50_ms)
-        figure = f"{entry.row.latency.p50_ms:.4g}"
-        found.append(Headline("lowest median latency", figure, "ms", entry.tag, entry.row.subject.label))
+        figure = plain(entry.row.latency.p50_ms)
+        found.append(Headline("lowest median latency", figure, "ms", entry.tag, entry.label))
         entry = max(whole, key=lambda entry: entry.row.throughput_fps)
-        figure = f"{entry.row.throughput_fps:.4g}"
-        found.append(Headline("highest throughput", figure, "fps", entry.tag, entry.row.subject.label))
+        figure = plain(entry.row.throughput_fps)
+        found.append(Headline("highest throughput", figure, "fps", entry.tag, entry.label))
     scored = [one for one in report.accuracy if "abs_rel" in one.row.means and not one.row.interrupted]
     if scored:
         best = min(scored, key=lambda one: one.row.means["abs_rel"].mean)
         figure = f"{best.row.means['abs_rel'].mean:.4f}"
-        found.append(Headline("smallest AbsRel", figure, best.row.protocol.dataset, best.tag, best.row.subject.label))
+        found.append(Headline("smallest AbsRel", figure, best.row.protocol.dataset, best.tag, best.label))
     return found
 
 

@@ -123,7 +123,7 @@ def _stated(facts: Mapping[str, Facts]) -> str:
 
 
 def _rows(tags: Sequence[str], values: int) -> str:
-    return "" if values == 1 else f" (row {', '.join(tags)})"
+    return "" if values == 1 else f" (row{'s' if len(tags) > 1 else ''} {', '.join(tags)})"
 
 
 def _value(name: str, text: str) -> str:

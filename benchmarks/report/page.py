@@ -26,6 +26,7 @@ from briges.benchmarks.report.facts import (
     run_facts,
 )
 from briges.benchmarks.report.headlines import caveats, headlines
+from briges.benchmarks.report.numbers import plain
 from briges.benchmarks.report.positions import accuracy_chart, work_chart
 from briges.benchmarks.report.stage_chart import stage_chart
 from briges.benchmarks.report.summary import latency_columns
@@ -50,6 +51,7 @@ def render_page(rows: Iterable[Row]) -> str:
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         metrics=METRICS,
         absent=ABSENT,
+        plain=plain,
         headlines=headlines(report),
         caveats=caveats(report),
         **_tables(report),

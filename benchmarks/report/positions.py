@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from briges.benchmarks.report import svg
 from briges.benchmarks.report.entries import Entry, Report, parse_size
+from briges.benchmarks.report.numbers import plain
 from briges.benchmarks.report.scales import scale_over
 from briges.benchmarks.roofline.work import gflop_of
 from briges.runtime.errors import BrigesError
@@ -45,7 +46,7 @@ def accuracy_chart(entries: Sequence[Entry]) -> Markup | None:
     for value in up.ticks():
         y = up(value)
         parts.append(svg.element("line", x1=40, x2=svg.RIGHT, y1=y, y2=y, class_="grid"))
-        parts.append(svg.element("text", f"{value:g}", x=36, y=y + 4, text_anchor="end", class_="tick"))
+        parts.append(svg.element("text", plain(value, 6), x=36, y=y + 4, text_anchor="end", class_="tick"))
     parts.append(svg.element("text", "AbsRel, smaller is better", x=svg.LEFT, y=10, class_="tick"))
     for entry, mean, dataset in points:
         x, y = across(entry.row.latency.p50_ms), up(mean.mean)
@@ -82,11 +83,11 @@ def work_chart(report: Report) -> Markup | None:
         y = height * at + 22.0
         inside = svg.row_label(rate.tag, rate.label, height * at + 11, rate.colour)
         if rate.ceiling is None:
-            dot = svg.element("title", f"{rate.low:.4g} GFLOP/s at the median")
+            dot = svg.element("title", f"{plain(rate.low)} GFLOP/s at the median")
             inside.append(svg.element("circle", dot, cx=scale(rate.low), cy=y, r=5, class_=f"c{rate.colour}"))
-            figures = f"{rate.low:.4g} GFLOP/s"
+            figures = f"{plain(rate.low)} GFLOP/s"
         else:
-            figures = f"ESTIMATE {rate.low:.4g} to {rate.high:.4g} GFLOP/s, {rate.ceiling:.4g} at most"
+            figures = f"ESTIMATE {plain(rate.low)} to {plain(rate.high)} GFLOP/s, {plain(rate.ceiling)} at most"
             inside.append(svg.bar(scale(rate.low), y - 5, scale(rate.high) - scale(rate.low), 10, "hollow", figures))
             x = scale(rate.ceiling)
             inside.append(svg.element("line", x1=x, x2=x, y1=y - 7, y2=y + 7, class_="ceiling"))

@@ -55,11 +55,11 @@ def scale_over(values: Iterable[float], start: float, end: float, *, from_zero: 
     from_zero: for bars, whose length is the value; always linear.
     """
     every = list(values)
-    low, high = (0.0 if from_zero else min(every)), max(every)
+    low, high = (0.0, max(*every, 0.0)) if from_zero else (min(every), max(every))
     if low > 0 and high / low > LOG_RATIO:
         return Scale(low / 1.05, high * 1.05, start, end, log=True)
     if high <= low:
         room = abs(high) * 0.05 or 1.0
-        return Scale(low if from_zero else low - room, high + room, start, end, log=False)
-    room = (high - low) * 0.04
-    return Scale(low if from_zero else low - room, high + room, start, end, log=False)
+        return Scale(low - room, high + room, start, end, log=False)
+    room = 0.0 if from_zero else (high - low) * 0.04
+    return Scale(low - room, high + room, start, end, log=False)

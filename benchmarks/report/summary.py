@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Callable, Sequence
 
 from briges.benchmarks.report.columns import (
@@ -65,8 +66,7 @@ def variant(entry: Entry) -> str:
 
 def overhead_ms(entry: Entry) -> float | None:
     """The median of the host's own time per request, by nearest rank; None where nothing was timed."""
-    ordered = sorted(entry.row.overhead_ms)
-    return ordered[(len(ordered) + 1) // 2 - 1] if ordered else None
+    return statistics.median_low(entry.row.overhead_ms) if entry.row.overhead_ms else None
 
 
 def _megabytes(count: int | None) -> float | None:
@@ -81,7 +81,8 @@ def _check(entry: Entry) -> Cell:
     figure = "not finite" if error is None else f"{error:.1e}"
     if check.limits is None:
         return Cell(figure, error, "no limit")
-    return Cell(figure, error, "FAILED" if violations(check.agreement, check.limits) else "passed")
+    failed = bool(violations(check.agreement, check.limits))
+    return Cell(figure, error, "FAILED" if failed else "passed", bad=failed)
 
 
 def _accuracy(title: str, metric: str, entries: Sequence[Entry]) -> Column:

@@ -9,11 +9,12 @@ from collections.abc import Iterable, Sequence
 
 from markupsafe import Markup, escape
 
+from briges.benchmarks.report.numbers import plain
 from briges.benchmarks.report.scales import Scale
 
 WIDTH = 440
 LEFT, RIGHT = 4, WIDTH - 4
-_LONGEST_LABEL = 64  # characters that fit into WIDTH
+_LONGEST_LABEL = 58  # characters that fit into WIDTH
 
 
 def element(name: str, *children: Markup | str, **attributes: object) -> Markup:
@@ -40,7 +41,7 @@ def axis(scale: Scale, top: float, bottom: float, title: str) -> list[Markup]:
         x = scale(value)
         parts.append(element("line", x1=x, x2=x, y1=top, y2=bottom, class_="grid"))
         anchor = "start" if x < LEFT + 12 else "end" if x > RIGHT - 12 else "middle"
-        parts.append(element("text", f"{value:g}", x=x, y=bottom + 13, text_anchor=anchor, class_="tick"))
+        parts.append(element("text", plain(value, 6), x=x, y=bottom + 13, text_anchor=anchor, class_="tick"))
     name = f"{title}, logarithmic" if scale.log else title
     return [*parts, element("text", name, x=RIGHT, y=bottom + 28, text_anchor="end", class_="tick")]
 
