@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -26,7 +27,10 @@ TIMED_ON_DEVICE = "from a decoded uint8 photograph in device memory to its float
 
 @dataclass(frozen=True)
 class RunSpec:
-    """How a bundle is run while it is timed. ``copies``: between host and device, None where there are none."""
+    """How a bundle is run while it is timed. ``copies``: between host and device, None where there are none.
+
+    ``images``: per request; None for the engine's batch.
+    """
 
     provider: Provider = "auto"
     threads: int | None = None
@@ -35,12 +39,14 @@ class RunSpec:
     semantic_interval: int = 1
     temperature: float | None = None
     copies: bool | None = None
+    images: int | None = None
 
 
 class Contender(Protocol):
     """Something that turns photographs into depth.
 
     ``device_name``: the GPU, None for a CPU. ``packages``: whose versions matter. ``timed_region``: in words.
+    ``images``: per request.
     """
 
     subject: Subject
@@ -49,12 +55,13 @@ class Contender(Protocol):
     packages: tuple[str, ...]
     timed_region: str
     copies: bool | None
+    images: int
 
     def load(self, frames: Frames) -> None:
         """Make ready what requests use. Before the first of them."""
 
     def request(self, number: int) -> Timings:
-        """Estimate the frames of request ``number``, as many as the batch; the times of all of them together."""
+        """Estimate the frames of request ``number``; the times of all of them together."""
 
     def depth_of(self, image: NDArray[np.uint8], temperature: float | None) -> NDArray[np.float32]:
         """The depth of one photograph, float32 [h, w], outside of any timing."""
@@ -77,7 +84,7 @@ class BundleContender:
         self.copies = (spec.copies is not False) if on_gpu else None
         self.timed_region = TIMED_ON_DEVICE if self.copies is False else TIMED_REGION
         self.packages = _PACKAGES[self.manifest.flavour]
-        self._batch = self.manifest.model.batch
+        self.images = spec.images or self.manifest.model.batch
         self._inputs: list[Any] = []
         self._outs: list[NDArray[np.float32] | None] = []
         self._undo = contextlib.ExitStack()
@@ -98,15 +105,15 @@ class BundleContender:
     def request(self, number: int) -> Timings:
         """As of ``Contender``."""
         temperature = self._spec.temperature
-        if self._batch == 1:
+        if self.images == 1:
             index = number % len(self._inputs)
             on_device = self.copies is False
             result = self._estimator(
                 self._inputs[index], temperature=temperature, out=self._outs[index], on_device=on_device
             )
             return result.timings
-        images = list(in_turn(self._frames, number, self._batch))
-        return _times(self._estimator.batch(images, temperature=temperature)[0].timings, self._batch)
+        images = list(in_turn(self._frames, number, self.images))
+        return _sum(result.timings for result in self._estimator.batch(images, temperature=temperature))
 
     def depth_of(self, image: NDArray[np.uint8], temperature: float | None) -> NDArray[np.float32]:
         """As of ``Contender``."""
@@ -154,12 +161,13 @@ def open_bundle(bundle: Path, spec: RunSpec) -> Iterator[BundleContender]:
 
 
 def _require_copies(manifest: Manifest, spec: RunSpec) -> None:
-    if spec.copies is False and (manifest.flavour == "onnxruntime" or manifest.model.batch > 1):
-        why = "a bundle of ONNX Runtime" if manifest.flavour == "onnxruntime" else "a bundle of more than one image"
+    images = spec.images or manifest.model.batch
+    if spec.copies is False and (manifest.flavour == "onnxruntime" or images > 1):
+        why = "a bundle of ONNX Runtime" if manifest.flavour == "onnxruntime" else f"requests of {images} images"
         raise UsageError(
             subject="--no-copies",
             came=f"{why}, whose photographs come from host memory",
-            expected="a TensorRT bundle of batch 1",
+            expected="a TensorRT bundle and one image per request",
             cure="leave the option out",
         )
 
@@ -171,15 +179,19 @@ def _gpu_name(index: int) -> str | None:
     return devices[index].name if index < len(devices) else None
 
 
-def _times(timings: Timings, factor: int) -> Timings:
-    """Of a whole batch: each result carries its share."""
+def _sum(shares: Iterable[Timings]) -> Timings:
+    """Of a whole request: each result carries its share."""
+    every = list(shares)
+    parts: dict[str, float] = {}
+    for name, ms in itertools.chain.from_iterable(timings.parts for timings in every):
+        parts[name] = parts.get(name, 0.0) + ms
     return Timings(
-        timings.preprocess_ms * factor,
-        timings.inference_ms * factor,
-        timings.postprocess_ms * factor,
-        timings.clock,
-        tuple((name, ms * factor) for name, ms in timings.parts),
-        timings.waited_ms * factor,
+        sum(timings.preprocess_ms for timings in every),
+        sum(timings.inference_ms for timings in every),
+        sum(timings.postprocess_ms for timings in every),
+        every[0].clock,
+        tuple(parts.items()),
+        sum(timings.waited_ms for timings in every),
     )
 
 

@@ -15,7 +15,7 @@ from briges.runtime.sidecar import Lowering
 RESULT_SCHEMA = 1
 
 Clock = Literal["host", "device"]
-Mode = Literal["single-stream", "fixed-rate", "soak"]
+Mode = Literal["single-stream", "multi-stream", "fixed-rate", "soak"]
 Engine = Literal["onnxruntime", "tensorrt", "tensorrt-rtx", "torch-eager", "torch-compile"]
 
 
@@ -86,7 +86,8 @@ class Environment:
 class Method:
     """How it was measured. ``timed_region``: from what to what, in words. ``frames``: which, of what ``frame_size``.
 
-    ``streams``: estimators at work at once. ``rate_fps``: of a camera, for mode "fixed-rate".
+    ``images``: photographs per request, by default the engine's batch. ``streams``: estimators at work at once.
+    ``rate_fps``: requests per second of a camera, for mode "fixed-rate".
     """
 
     mode: Mode
@@ -97,6 +98,7 @@ class Method:
     warm_up_s: float
     duration_s: float
     min_iterations: int
+    images: int
     streams: int
     rate_fps: float | None
     percentiles: str
@@ -178,15 +180,15 @@ class Reading:
 class Usage:
     """Memory and CPU. Bytes that the process holds on the host, and that are taken on the device by everybody.
 
-    ``allocated_bytes_per_frame``: of Python and NumPy, at most, measured in frames of their own. ``cpu``: seconds of
-    CPU per second, 1.0 is one core. ``energy_mj_per_frame``: millijoule of the whole device.
+    ``allocated_bytes_per_request``: of Python and NumPy, at most, in a request of its own. ``cpu``: seconds of CPU per
+    second, 1.0 is one core. ``energy_mj_per_frame``: millijoule of the whole device.
     """
 
     host_steady_bytes: int | None
     host_peak_bytes: int | None
     device_steady_bytes: int | None
     device_peak_bytes: int | None
-    allocated_bytes_per_frame: int
+    allocated_bytes_per_request: int
     cpu: float
     energy_mj_per_frame: float | None
 

@@ -61,8 +61,8 @@ def _join(threads: Sequence[threading.Thread], stop: threading.Event) -> bool:
 
 def _merged(results: Sequence[Samples[Answer]], seconds: float, interrupted: bool) -> Samples[Answer]:
     rows = sorted(
-        (row for found in results for row in zip(found.due_s, found.latencies_ms, found.answers, strict=True)),
+        (row for one in results for row in zip(one.due_s, one.latencies_ms, one.busy_ms, one.answers, strict=True)),
         key=lambda row: row[0],
     )
-    due_s, latencies_ms, answers = (list(column) for column in zip(*rows, strict=True))
-    return Samples(due_s, latencies_ms, answers, seconds, interrupted)
+    due_s, latencies_ms, busy_ms, answers = (list(column) for column in zip(*rows, strict=True))
+    return Samples(due_s, latencies_ms, busy_ms, answers, seconds, interrupted)

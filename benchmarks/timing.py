@@ -59,12 +59,13 @@ class Plan:
 
 @dataclass
 class Samples(Generic[Answer]):
-    """What a loop measured, per request in order: when it was due, seconds from the start; milliseconds until its
-    answer; and what ``call`` gave. ``interrupted``: Ctrl-C ended it.
+    """What a loop measured, per request in order: when it was due, seconds from the start; milliseconds from then until
+    its answer, ``busy_ms`` of them in ``call``; and what that gave. ``interrupted``: Ctrl-C ended it.
     """
 
     due_s: list[float] = field(default_factory=list)
     latencies_ms: list[float] = field(default_factory=list)
+    busy_ms: list[float] = field(default_factory=list)
     answers: list[Answer] = field(default_factory=list)
     seconds: float = 0.0
     interrupted: bool = False
@@ -97,6 +98,7 @@ def time_single_stream(
             _require_forwards(begun_s, ended_s)
             samples.due_s.append(begun_s - started_s)
             samples.latencies_ms.append((ended_s - begun_s) * 1000)
+            samples.busy_ms.append((ended_s - begun_s) * 1000)
             samples.answers.append(answer)
             samples.seconds = ended_s - started_s
             if len(samples.answers) >= check_at and samples.seconds >= plan.duration_s:
@@ -133,6 +135,7 @@ def time_fixed_rate(
             missed += ended_s - due_s > period_s
             samples.due_s.append(due_s - started_s)
             samples.latencies_ms.append((ended_s - due_s) * 1000)
+            samples.busy_ms.append((ended_s - begun_s) * 1000)
             samples.answers.append(answer)
             samples.seconds = ended_s - started_s
             on_progress(_share(samples, plan))

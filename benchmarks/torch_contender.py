@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from briges.benchmarks.contender import TIMED_REGION, Contender
+from briges.benchmarks.contender import TIMED_REGION, Contender, RunSpec
 from briges.benchmarks.frames import Frames, in_turn
 from briges.benchmarks.rows import Subject
 from briges.export.assemble import assemble, with_taps
@@ -36,16 +36,14 @@ _Sized = tuple[dict[str, Any], Callable[[dict[str, Any]], NDArray[np.float32]]]
 
 
 @contextlib.contextmanager
-def open_torch(
-    bundle: Path, form: Form, source: WeightFiles | None, temperature: float | None, threads: int | None
-) -> Iterator[Contender]:
+def open_torch(bundle: Path, form: Form, source: WeightFiles | None, spec: RunSpec) -> Iterator[Contender]:
     """The model of ``bundle`` in PyTorch: on CUDA where PyTorch has it, in the bundle's precision there; else in fp32.
 
     source: the files the bundle was made from; None for a bundle of random weights, which are drawn again.
-    temperature: for models that take one. Raises UsageError if the weights are not the bundle's, BundleError.
+    Raises UsageError if the weights are not the bundle's, BundleError.
     """
     manifest = read_manifest(bundle)
-    with contextlib.closing(TorchContender(manifest, form, source, temperature, threads)) as contender:
+    with contextlib.closing(TorchContender(manifest, form, source, spec)) as contender:
         yield contender
 
 
@@ -56,17 +54,11 @@ class TorchContender:
     timed_region = TIMED_REGION
     packages: tuple[str, ...] = ("numpy", "torch", "triton", "opencv-python-headless", "pillow")
 
-    def __init__(
-        self,
-        manifest: Manifest,
-        form: Form,
-        source: WeightFiles | None,
-        temperature: float | None,
-        threads: int | None,
-    ) -> None:
+    def __init__(self, manifest: Manifest, form: Form, source: WeightFiles | None, spec: RunSpec) -> None:
         self.manifest, self._form, self._source = manifest, form, source
-        self._temperature = 1.0 if temperature is None else temperature
-        torch.set_num_threads(threads or len(os.sched_getaffinity(0)))
+        self._temperature = 1.0 if spec.temperature is None else spec.temperature
+        self.images = spec.images or manifest.model.batch
+        torch.set_num_threads(spec.threads or len(os.sched_getaffinity(0)))
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._half = self._device.type == "cuda" and manifest.model.precision != "fp32"
         self.device_name = torch.cuda.get_device_name() if self._device.type == "cuda" else None
@@ -81,12 +73,12 @@ class TorchContender:
 
     def request(self, number: int) -> Timings:
         """As of ``Contender``."""
-        images = list(in_turn(self._frames, number, self.manifest.model.batch))
+        images = list(in_turn(self._frames, number, self.images))
         return self._estimate(images, self._temperature)[1]
 
     def depth_of(self, image: NDArray[np.uint8], temperature: float | None) -> NDArray[np.float32]:
         """As of ``Contender``."""
-        images = [image] * self.manifest.model.batch
+        images = [image] * self.images
         return self._estimate(images, 1.0 if temperature is None else temperature)[0][0]
 
     def twin(self) -> Contender:
@@ -145,7 +137,7 @@ class TorchContender:
                 depth: NDArray[np.float32] = model(**tensors).float().cpu().numpy()  # waits for the GPU
             return depth
 
-        return _empty_feed(spec, graph), run
+        return _empty_feed(spec, graph, self.images), run
 
     def _describe(self, graph: SizedGraph) -> Subject:
         model = self.manifest.model
@@ -154,7 +146,7 @@ class TorchContender:
             preset=model.preset,
             precision=model.precision if self._half else "fp32",
             size=graph.size,
-            batch=model.batch,
+            batch=self.images,
             engine=self._form,
             backend=f"{version}, {'compiled' if self._form == 'torch-compile' else 'eager'}",
             attention="eager",
@@ -202,8 +194,8 @@ def rebuild(spec: ModelSpec, graph: SizedGraph, source: WeightFiles | None) -> C
     return ContractModel(assembled.model).eval()
 
 
-def _empty_feed(spec: ModelSpec, graph: SizedGraph) -> dict[str, Any]:
-    feed: dict[str, Any] = {item.name: np.zeros(item.shape(spec.batch), item.dtype) for item in graph.inputs}
+def _empty_feed(spec: ModelSpec, graph: SizedGraph, images: int) -> dict[str, Any]:
+    feed: dict[str, Any] = {item.name: np.zeros(item.shape(images), item.dtype) for item in graph.inputs}
     if spec.temperature.mode == "dynamic":
         feed[contracts.TEMPERATURE] = np.ones(1, np.float32)
     return feed

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Callable, Iterable
@@ -51,6 +52,11 @@ def with_options(command: Decorated, options: Iterable[Callable[[Decorated], Dec
     for option in reversed(tuple(options)):
         command = option(command)
     return command
+
+
+def command_line() -> str:
+    """The command that is running, as it can be typed again; for records."""
+    return shlex.join(("briges", *(click.get_current_context().find_root().obj or ())))
 
 
 class CheckedGroup(click.Group):
@@ -141,7 +147,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _run(arguments: list[str], debug: bool) -> int:
     try:
-        code: Any = cli.main(args=arguments, prog_name="briges", standalone_mode=False)
+        code: Any = cli.main(args=arguments, prog_name="briges", standalone_mode=False, obj=tuple(arguments))
     except click.exceptions.Abort:  # click's form of Ctrl-C
         return _interrupted()
     except click.ClickException as error:
