@@ -212,11 +212,11 @@ def test_clocks_that_stay_locked_are_said_with_the_command_that_frees_them(
 
 @pytest.fixture(params=["gpu", "jetson"])
 def machine(request: pytest.FixtureRequest, tools: Path, tmp_path: Path) -> tuple[str, Path]:
-    """The clocks before, and the root of the file system; restoring them takes a while."""
+    """The clocks before, and the root of the file system; restoring them takes longer than Python, interrupted, waits for a child."""
     if request.param == "gpu":
-        add_nvidia_smi(tools, restore_s=0.2)
+        add_nvidia_smi(tools, restore_s=0.3)
         return "free", Path("/")
-    add_jetson_clocks(tools, restore_s=0.2)
+    add_jetson_clocks(tools, restore_s=0.3)
     return "schedutil", write_jetson(tmp_path / "jetson")
 
 
