@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-
-from briges.benchmarks.report.entries import parse_size
 
 ABSENT = "\N{EN DASH}"
 
@@ -69,3 +68,9 @@ def count_column(title: str, counts: Iterable[int]) -> Column:
 def rest_of(interval: int) -> str:
     """The semantic interval in words; empty where the semantic encoder never rests."""
     return f"semantics 1/{interval}" if interval > 1 else ""
+
+
+def parse_size(size: str) -> tuple[int, int] | None:
+    """Height and width of "518x686" in pixels; None if it is not of this form."""
+    found = re.fullmatch(r"([1-9][0-9]{0,5})x([1-9][0-9]{0,5})", size)
+    return None if found is None else (int(found[1]), int(found[2]))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -127,12 +126,6 @@ def make_report(rows: Iterable[Row]) -> Report:
         ),
         repeated=repeated,
     )
-
-
-def parse_size(size: str) -> tuple[int, int] | None:
-    """Height and width of "518x686" in pixels; None if it is not of this form."""
-    found = re.fullmatch(r"([1-9][0-9]{0,5})x([1-9][0-9]{0,5})", size)
-    return None if found is None else (int(found[1]), int(found[2]))
 
 
 def _environments(rows: Iterable[Row]) -> list[Environment]:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from briges.benchmarks.report import svg
-from briges.benchmarks.report.entries import Entry, Report, parse_size
+from briges.benchmarks.report.columns import parse_size
+from briges.benchmarks.report.entries import Entry, Report
 from briges.benchmarks.report.numbers import plain
 from briges.benchmarks.report.scales import scale_over
 from briges.benchmarks.roofline.work import gflop_of

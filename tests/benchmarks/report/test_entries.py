@@ -13,7 +13,7 @@ from support.result_rows import (
     make_unmeasured_row,
 )
 
-from briges.benchmarks.report.entries import COLOURS, make_report, parse_size
+from briges.benchmarks.report.entries import COLOURS, make_report
 from briges.benchmarks.rows import Check, FixedRate, Stability
 from briges.runtime.agreement import LIMITS, Agreement
 
@@ -106,12 +106,3 @@ def test_what_makes_figures_doubtful_is_said_in_words(changes, flag):
 def test_a_sound_row_has_no_flag_and_a_camera_that_missed_nothing_neither():
     rows = [make_latency_row(fixed_rate=FixedRate(300, 0, 1))]
     assert make_report(rows).latency[0].flags == ()
-
-
-@pytest.mark.parametrize("text", ["", "518", "518x", "x518", "518 x 518", "0x5", "-5x5", "9999999x1", "518x518x3"])
-def test_a_size_of_another_form_is_none(text):
-    assert parse_size(text) is None
-
-
-def test_a_size_is_height_and_width():
-    assert parse_size("518x686") == (518, 686)
