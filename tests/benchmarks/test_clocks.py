@@ -212,7 +212,7 @@ def test_clocks_that_stay_locked_are_said_with_the_command_that_frees_them(
 
 @pytest.fixture(params=["gpu", "jetson"])
 def machine(request: pytest.FixtureRequest, tools: Path, tmp_path: Path) -> tuple[str, Path]:
-    """The clocks before, and the root of the file system. To restore them takes longer than Python waits for a child."""
+    """The clocks before, and the root of the file system. Restoring them takes longer than Python waits for a child."""
     if request.param == "gpu":
         add_nvidia_smi(tools, restore_s=0.3)
         return "free", Path("/")
