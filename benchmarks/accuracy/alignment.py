@@ -54,7 +54,7 @@ def align(
     fitted = valid[np.ix_(rows, columns)] & (depth[np.ix_(rows, columns)] > 0)
     points = depth[np.ix_(rows, columns)][fitted].astype(np.float64)
     if points.size < 2:
-        return Unaligned(f"{points.size} valid pixels have depth above 0, two at least are needed")
+        return Unaligned(f"valid pixels with depth above 0: {points.size}, two at least are needed")
     goal = 1 / truth_m[np.ix_(rows, columns)][fitted].astype(np.float64)
     centred = points - points.mean()
     variance = float(centred @ centred)

@@ -63,7 +63,8 @@ def _read_npy(path: Path) -> NDArray[Any]:
         raise _refused(path, f"cannot be read: {error}", "a whole .npy file of numbers") from error
     if not isinstance(values, np.ndarray):
         raise _refused(path, "holds several arrays", "one array [h, w]")
-    values = np.squeeze(values)  # DIODE's depth is [h, w, 1]
+    if values.ndim == 3 and values.shape[2] == 1:  # as DIODE's
+        values = values[:, :, 0]  # [h, w, 1] -> [h, w]
     if values.ndim != 2 or values.dtype.kind not in "buif":
         raise _refused(path, f"holds {values.dtype} of {values.ndim} dimensions", "numbers [h, w]")
     return values

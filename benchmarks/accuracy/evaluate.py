@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -114,9 +115,11 @@ def _pictures(
     by_name = {sample.name: sample for sample in plan.samples}
     for score in choose(scores, plan.task.ranking, plan.pictures):
         sample = by_name[score.name]
-        image = sample.read_image()
-        depth = estimate(estimator, image, flip=plan.flip, temperature=temperature)
-        yield draw(score, plan.task.ranking, image, plan.task.beside(sample, image), depth)
+        # Scores must not be lost for a picture, whose files may have gone since.
+        with contextlib.suppress(DatasetError, ImageError):
+            image = sample.read_image()
+            depth = estimate(estimator, image, flip=plan.flip, temperature=temperature)
+            yield draw(score, plan.task.ranking, image, plan.task.beside(sample, image), depth)
 
 
 def _nothing(scores: Sequence[ImageScore]) -> DatasetError:

@@ -95,7 +95,7 @@ def open_dataset(
     files = read_list(root, file_list) if file_list else find_files(depth_set.name, root)
     if depth_set.images not in (None, len(files)):
         logger.warning(
-            "%s: %d images, the protocol scores %s: these figures cannot be compared with published ones",
+            "%s has %d images and the protocol scores %s: these figures cannot be compared with published ones",
             depth_set.name,
             len(files),
             depth_set.images,
