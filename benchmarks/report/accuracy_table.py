@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from briges.benchmarks.accuracy.rows import AccuracyRow, Interval
 from briges.benchmarks.report.columns import ABSENT, Cell, Column, word_column
 from briges.benchmarks.report.entries import Scored
+from briges.benchmarks.report.numbers import plain
 
-# How metrics are written in tables; one that is not here is written as it is named in the row.
-METRICS = {
+_TITLES = {
     "abs_rel": "AbsRel",
     "sq_rel": "SqRel",
     "rmse_m": "RMSE, m",
@@ -19,6 +19,8 @@ METRICS = {
     "delta1": "δ1",
     "delta2": "δ2",
     "delta3": "δ3",
+    "relative_l2": "relative L2",
+    "aligned_abs_rel": "aligned AbsRel",
 }
 
 
@@ -33,11 +35,13 @@ def accuracy_columns(scored: Sequence[Scored]) -> list[Column]:
     ]
     return [
         *columns,
-        *(
-            Column(METRICS.get(name, name), "", True, tuple(_mean(row.means.get(name)) for row in rows))
-            for name in names
-        ),
+        *(Column(metric_title(name), "", True, tuple(_mean(row.means.get(name)) for row in rows)) for name in names),
     ]
+
+
+def metric_title(name: str) -> str:
+    """How the metric of this key is written."""
+    return _TITLES.get(name, name.replace("_", " "))
 
 
 def _subject(row: AccuracyRow) -> Cell:
@@ -47,7 +51,12 @@ def _subject(row: AccuracyRow) -> Cell:
 def _mean(interval: Interval | None) -> Cell:
     if interval is None:
         return Cell(ABSENT, None)
-    return Cell(f"{interval.mean:.4f}", interval.mean, f"{interval.low:.4f} to {interval.high:.4f}")
+    return Cell(_digits(interval.mean), interval.mean, f"{_digits(interval.low)} to {_digits(interval.high)}")
+
+
+def _digits(value: float) -> str:
+    """Four decimals, and more where they would hide the value."""
+    return plain(value, 3) if 0 < abs(value) < 0.01 else f"{value:.4f}"
 
 
 def _images(row: AccuracyRow) -> Cell:

@@ -18,7 +18,7 @@ def method_facts(row: LatencyRow) -> Facts:
     return {
         "timed region": method.timed_region,
         "input": f"{subject.precision}, {subject.size}, batch {subject.batch}",
-        "frames": f"{method.frames}, {method.frame_size}",
+        "frames": f"{method.frames}, {method.frame_size}, {method.images} per request",
         "copies between host and device": {None: "none", True: "timed", False: "not timed"}[method.copies],
         "warm-up": f"{method.warm_up_s:g} s",
         "percentiles": method.percentiles,

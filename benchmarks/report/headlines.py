@@ -39,7 +39,7 @@ def headlines(report: Report) -> list[Headline]:
         found.append(Headline("lowest median latency", figure, "ms", entry.tag, entry.label))
         entry = max(whole, key=lambda entry: entry.row.throughput_fps)
         figure = plain(entry.row.throughput_fps)
-        found.append(Headline("highest throughput", figure, "fps", entry.tag, entry.label))
+        found.append(Headline("highest throughput", figure, "images/s", entry.tag, entry.label))
     scored = [one for one in report.accuracy if "abs_rel" in one.row.means and not one.row.interrupted]
     if scored:
         best = min(scored, key=lambda one: one.row.means["abs_rel"].mean)

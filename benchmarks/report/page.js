@@ -48,6 +48,7 @@ if (filters) {
     document.getElementById("shown").textContent = `${rows.length - hidden.size} of ${rows.length} rows`;
   };
   filters.addEventListener("input", apply);
+  filters.addEventListener("change", apply); // all that the lists of some browsers tell
   filters.addEventListener("submit", (event) => event.preventDefault());
   filters.reset(); // browsers remember what was typed before a reload
   apply();

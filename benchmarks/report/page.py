@@ -12,7 +12,7 @@ import jinja2
 from markupsafe import Markup
 
 from briges.benchmarks.records import Row
-from briges.benchmarks.report.accuracy_table import METRICS, accuracy_columns
+from briges.benchmarks.report.accuracy_table import accuracy_columns, metric_title
 from briges.benchmarks.report.charts import distribution_chart, memory_chart
 from briges.benchmarks.report.columns import ABSENT
 from briges.benchmarks.report.entries import Report, make_report
@@ -49,7 +49,7 @@ def render_page(rows: Iterable[Row]) -> str:
         style=Markup(_asset("page.css")),
         script=Markup(script),
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-        metrics=METRICS,
+        metric_title=metric_title,
         absent=ABSENT,
         plain=plain,
         headlines=headlines(report),

@@ -69,7 +69,7 @@ def work_chart(report: Report) -> Markup | None:
     for tag, row in report.estimates:
         gflop = sum(component.gflop for component in row.components)
         every = [gflop * 1000 / expected for expected in row.expected_ms if expected > 0]
-        if every and row.floor_ms > 0:
+        if every and row.floor_ms > 0 and row.semantic_interval == 1:
             label = f"ESTIMATE {row.preset} {row.precision} {row.size}, {row.device}"
             rates.append(_Rate(tag, label, None, min(every), max(every), gflop * 1000 / row.floor_ms))
     rates = [rate for rate in rates if rate.low > 0]
@@ -99,7 +99,7 @@ def work_chart(report: Report) -> Markup | None:
 
 def _measured(entry: Entry) -> _Rate | None:
     subject = entry.row.subject
-    gflop = _gflop(subject.preset, subject.size, subject.batch)
+    gflop = _gflop(subject.preset, subject.size, entry.row.method.images)
     # Where the semantic encoder rests, the work of a request is not that of the network.
     if gflop is None or subject.semantic_interval > 1 or entry.row.latency.p50_ms <= 0:
         return None
@@ -107,10 +107,10 @@ def _measured(entry: Entry) -> _Rate | None:
     return _Rate(entry.tag, entry.label, entry.colour, rate, rate, None)
 
 
-def _gflop(preset: str, size: str, batch: int) -> float | None:
+def _gflop(preset: str, size: str, images: int) -> float | None:
     """The counted work of one request; None for a preset or a size that this release does not know."""
     sides = parse_size(size)
     try:
-        return None if sides is None else gflop_of(preset, *sides, batch)
+        return None if sides is None else gflop_of(preset, *sides, images)
     except BrigesError:
         return None

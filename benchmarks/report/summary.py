@@ -38,7 +38,7 @@ def latency_columns(report: Report) -> list[Column]:
         figures("p90", "ms", lambda entry: entry.row.latency.p90_ms),
         figures("p99", "ms", lambda entry: entry.row.latency.p99_ms),
         figures("jitter", "ms", lambda entry: entry.row.latency.jitter_ms),
-        figures("throughput", "fps", lambda entry: entry.row.throughput_fps),
+        figures("throughput", "images/s", lambda entry: entry.row.throughput_fps),
         figures("overhead", "ms", overhead_ms),
         figure_column("host memory", "MB, peak", [_megabytes(usage.host_peak_bytes) for usage in usages]),
         figure_column("device memory", "MB, peak", [_megabytes(usage.device_peak_bytes) for usage in usages]),

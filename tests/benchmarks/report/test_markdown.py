@@ -44,7 +44,7 @@ def test_the_figures_are_those_computed_by_hand():
     assert row["preset"] == "briges-v2-b"
     assert row["engine"] == "onnxruntime (ONNX Runtime 1.31.1 CPU)"
     assert (row["p50, ms"], row["p90, ms"], row["p99, ms"], row["jitter, ms"]) == ("12.0", "18.0", "20.0", "3.22")
-    assert row["throughput, fps"] == "76.9"  # 10 requests in 130 ms
+    assert row["throughput, images/s"] == "76.9"  # 10 requests in 130 ms
     assert row["overhead, ms"] == "1.20"  # a tenth of the median
     assert row["host memory, MB, peak"] == "1200"
     assert row["check, relative L2"] == "4.8e-04 (passed)"
