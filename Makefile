@@ -101,7 +101,7 @@ bundle-offline: $(INSTALLED) ## installs without a network: TARGET=jetson-jp6|je
 
 bench: $(INSTALLED) ## ONNX Runtime against eager PyTorch on the model in OUT
 	$(BIN)/briges build "$$OUT/model" --out "$$OUT/engine-onnxruntime" --flavour onnxruntime
-	$(BIN)/briges bench eager "$$OUT/engine-onnxruntime" $(FILES)
+	$(BIN)/briges bench latency "$$OUT/engine-onnxruntime" --backend engine --backend torch-eager $(FILES)
 
 clean: ## remove build artefacts and the environment
 	rm -rf build dist $(VENV) *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

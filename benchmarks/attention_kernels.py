@@ -1,39 +1,36 @@
 """The attention kernel on a GPU: its errors first, then the PTX that the plugin carries, then its speed against rivals.
 
-`python -m briges.benchmarks.attention_kernels --help`. Needs PyTorch and Triton, and cuda-python for the PTX. Exit 1,
-and nothing timed, if one output is wrong.
+Behind `briges bench kernel`. Needs PyTorch and Triton, and cuda-python for the PTX. Nothing is timed if one output is
+wrong.
 """
 
 from __future__ import annotations
 
-import argparse
 import ctypes
 import importlib
-import json
 import math
 import secrets
 import shutil
 import statistics
 import subprocess
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import nullcontext
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from functools import partial
 from itertools import chain, product
-from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from briges.benchmarks import attention_rivals as rivals
 from briges.benchmarks.attention_rivals import OURS, Case, Inputs, Row, attempt, draw, judge, split_heads
+from briges.benchmarks.kernel_rows import KernelRow
+from briges.benchmarks.rows import RESULT_SCHEMA
 from briges.engines.plugin.compile_kernels import ENTRY, HIDDEN_PARAMETERS, CompiledKernel
 from briges.engines.plugin.compile_pool import compile_all
 from briges.engines.plugin.variants import HEAD_BLOCKS, PTX_VERSIONS, HalfType, Variant, all_variants, columns_of
-from briges.runtime.errors import BackendError, BrigesError, OutputError
+from briges.runtime.errors import BackendError
 
 TEMPERATURES = (0.05, 1.0, 3.0, 100.0)
 # A rival further from our checked output than this computes something else.
@@ -184,8 +181,13 @@ def describe_environment() -> dict[str, object]:
     return found
 
 
-def run(quick: bool, record: Callable[[str, Mapping[str, object]], None]) -> bool:
-    """The whole benchmark, printed as it goes. False if an output was wrong: then nothing was timed."""
+@torch.inference_mode()
+def benchmark(quick: bool, record: Callable[[KernelRow], None]) -> bool:
+    """The whole benchmark, printed as it goes. False if an output was wrong: then nothing was timed.
+
+    Raises BackendError where there is no GPU.
+    """
+    _require_gpu()
     capability = str(describe_environment()["capability"])
     batches, rounds = ((1,), 5) if quick else ((1, 4), 30)
     seed = secrets.randbits(31)
@@ -203,20 +205,22 @@ def run(quick: bool, record: Callable[[str, Mapping[str, object]], None]) -> boo
         passed = passed and check.passed
         verdict = "passed" if check.passed else f"FAILED {check.problem}"
         print(f"| {check.subject} | {check.error:.2e} | {check.allowed:.2e} | {verdict} |", flush=True)
-        error = check.error if math.isfinite(check.error) else None  # JSON has no infinity
-        record("check", asdict(check) | {"error": error, "seed": seed, "passed": check.passed})
+        problem = None if check.passed else check.problem or f"error {check.error:.2e}"
+        record(_row("check", check.subject, {"error": check.error, "allowed": check.allowed, "seed": seed}, problem))
     if not passed:
         return False
     ceilings = measure_ceilings(rounds)
-    record("ceilings", ceilings)
+    for name, value in ceilings.items():
+        record(_row("ceiling", name, {name: value}))
     lines = []
     for case, images in product(rivals.CASES, batches):
         if (variant := find_variant(case, capability)) is not None:
             rows = time_case(case, images, variant, rounds, generator)
             lines.append(rivals.format_times(rows))
             for row in rows:
-                median_ms = row.median_ms if row.samples_ms else None
-                record("time", asdict(row) | {"flops": case.flops(images), "median_ms": median_ms})
+                subject = f"{case.title}, batch {images}, {row.contender}, bias {row.includes_bias}"
+                values = {"median_ms": row.median_ms, "flops": case.flops(images)}
+                record(_row("time", subject, values, row.refused or None, row.samples_ms))
     print("\n" + ", ".join(f"{name} {value}" for name, value in describe_environment().items()))
     print("ceilings: " + ", ".join(f"{name} {value:.0f}" for name, value in ceilings.items()))
     print(rivals.TIMES_HEADER + "\n".join(lines))
@@ -224,24 +228,16 @@ def run(quick: bool, record: Callable[[str, Mapping[str, object]], None]) -> boo
     return True
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit code."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--json", type=Path, help="a new file for one JSON line per row, raw samples included")
-    parser.add_argument("--quick", action="store_true", help="batch 1 and 5 samples instead of batches 1, 4 and 30")
-    options = parser.parse_args(arguments)
-    try:
-        _require_gpu()
-        with _open_new(options.json) if options.json else nullcontext() as file, torch.inference_mode():
-
-            def record(kind: str, fields: Mapping[str, object]) -> None:
-                if file is not None:
-                    print(json.dumps({"kind": kind, **fields, **describe_environment()}), file=file, flush=True)
-
-            return 0 if run(options.quick, record) else 1
-    except BrigesError as error:
-        print(error, file=sys.stderr)
-        return error.exit_code
+def _row(
+    what: Literal["check", "time", "ceiling"],
+    subject: str,
+    values: Mapping[str, float],
+    problem: str | None = None,
+    samples_ms: Sequence[float] = (),
+) -> KernelRow:
+    finite = {name: float(value) for name, value in values.items() if math.isfinite(value)}  # JSON has no infinity
+    told = {name: str(value) for name, value in describe_environment().items()}
+    return KernelRow(RESULT_SCHEMA, "kernel", told["date"], what, subject, finite, tuple(samples_ms), problem, told)
 
 
 def _require_gpu() -> None:
@@ -252,14 +248,6 @@ def _require_gpu() -> None:
             expected="one of compute capability 7.5 or newer, with a PyTorch built for CUDA",
             cure="run it on a machine with one; if `nvidia-smi` shows one here, install PyTorch's CUDA wheel",
         )
-
-
-def _open_new(path: Path) -> TextIO:
-    try:
-        return path.open("x", encoding="utf-8")
-    except OSError as error:
-        reason, expected = error.strerror or str(error), "a new file"
-        raise OutputError(subject=f"--json {path}", came=reason, expected=expected, cure="name another") from error
 
 
 def _poisoned(inputs: Inputs) -> Tensor:
@@ -294,7 +282,3 @@ def _launch_ptx(driver: Any, kernel: CompiledKernel, inputs: Inputs, output: Ten
         torch.cuda.synchronize()
     finally:
         ask("cuModuleUnload", module)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -5,7 +5,9 @@ from __future__ import annotations
 import click
 
 from briges.benchmarks.compare_cli import compare
+from briges.benchmarks.kernel_cli import kernel
 from briges.benchmarks.latency_cli import latency
+from briges.benchmarks.matrix_cli import matrix
 from briges.benchmarks.report.cli import report
 from briges.benchmarks.roofline.cli import model
 from briges.runtime.main import CheckedGroup
@@ -16,5 +18,5 @@ def bench() -> None:
     """Measure bundles, outputs compared before anything is timed; compare, estimate and show results."""
 
 
-for _command in (latency, compare, model, report):
+for _command in (latency, compare, matrix, model, kernel, report):
     bench.add_command(_command)

@@ -10,13 +10,14 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from briges.benchmarks.accuracy.rows import AccuracyRow
+from briges.benchmarks.kernel_rows import KernelRow
 from briges.benchmarks.roofline.rows import EstimateRow
 from briges.benchmarks.rows import RESULT_SCHEMA, LatencyRow, UnmeasuredRow
 from briges.runtime.errors import ResultError
 from briges.runtime.files import translated
 from briges.runtime.records import RecordError, from_object, parse_json
 
-Row = LatencyRow | AccuracyRow | EstimateRow | UnmeasuredRow
+Row = LatencyRow | AccuracyRow | EstimateRow | KernelRow | UnmeasuredRow
 
 logger = logging.getLogger("briges")
 
@@ -24,6 +25,7 @@ _KINDS: dict[str, type[Row]] = {
     "latency": LatencyRow,
     "accuracy": AccuracyRow,
     "estimate": EstimateRow,
+    "kernel": KernelRow,
     "unmeasured": UnmeasuredRow,
 }
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 from briges.runtime.agreement import Agreement, Limits, Precision
-from briges.runtime.sidecar import Lowering
 
 RESULT_SCHEMA = 1
 
@@ -34,7 +33,7 @@ class Subject:
     batch: int
     engine: Engine
     backend: str
-    attention: Lowering | Literal["eager"]
+    attention: Literal["plugin", "native", "plain", "eager"]
     temperature: float | None
     semantic_interval: int
     cuda_graph: bool | None

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from support.commands import run_python
+from support.commands import MAIN, run_python
 
 from briges.benchmarks import attention_kernels
 from briges.benchmarks.attention_kernels import Check, find_variant, kernel_arguments, pack_arguments
@@ -33,6 +33,8 @@ from briges.benchmarks.attention_rivals import (
     relative_error,
     split_heads,
 )
+from briges.benchmarks.kernel_rows import KernelRow
+from briges.benchmarks.records import append_row, read_rows
 from briges.engines.plugin.reference import attention
 
 PLAIN = Case("gate", 2, 16, 37)
@@ -52,16 +54,12 @@ def row(name: str, *samples_ms: float, case: Case = PLAIN, bias: bool = True, re
 
 
 def test_without_a_gpu_it_says_so_and_nothing_else(tmp_path: Path) -> None:
-    code = (
-        "import os, sys\nos.environ['CUDA_VISIBLE_DEVICES'] = ''\n"
-        "from briges.benchmarks.attention_kernels import main\nsys.exit(main(sys.argv[1:]))"
-    )
-    done = run_python(code, "--json", tmp_path / "out.jsonl")
+    code = f"import os\nos.environ['CUDA_VISIBLE_DEVICES'] = ''\n{MAIN}"
+    done = run_python(code, "bench", "kernel", "--json", tmp_path / "out.jsonl")
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith("the attention benchmark: PyTorch ")
+    assert done.stderr.startswith("Error: the attention benchmark: PyTorch ")
     assert "finds no NVIDIA GPU\n  expected: one of compute capability 7.5 or newer" in done.stderr
     assert "\n  cure: run it on a machine with one" in done.stderr
-    assert "Traceback" not in done.stderr
     assert not (tmp_path / "out.jsonl").exists()
 
 
@@ -126,7 +124,7 @@ def test_a_right_output_passes_and_a_wrong_or_unwritten_one_does_not(case: Case)
     assert not Check("", *judge(unwritten, inputs)).passed
 
 
-def test_a_failed_check_ends_the_run_with_exit_1_before_anything_is_timed(
+def test_a_failed_check_ends_the_run_before_anything_is_timed(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     def refuse(*_: object) -> None:
@@ -135,26 +133,28 @@ def test_a_failed_check_ends_the_run_with_exit_1_before_anything_is_timed(
     generator = torch.Generator()
     monkeypatch.setattr(torch, "Generator", lambda device: generator)
     monkeypatch.setattr(attention_kernels, "_require_gpu", lambda: None)
-    monkeypatch.setattr(attention_kernels, "describe_environment", lambda: {"capability": "9.0"})
+    monkeypatch.setattr(attention_kernels, "describe_environment", lambda: {"date": "today", "capability": "9.0"})
     checks = [Check("good", 1e-4, 2e-4), Check("bad", math.inf, 2e-4), Check("last", 1e-4, 2e-4)]
     monkeypatch.setattr(attention_kernels, "check_errors", lambda *_: iter(checks))
     monkeypatch.setattr(attention_kernels, "check_ptx", lambda *_: iter(()))
     monkeypatch.setattr(attention_kernels, "measure_ceilings", refuse)
     monkeypatch.setattr(attention_kernels, "time_case", refuse)
     file = tmp_path / "out.jsonl"
-    assert attention_kernels.main(["--json", str(file)]) == 1
+    rows: list[KernelRow] = []
+    assert not attention_kernels.benchmark(False, rows.append)
     printed = capsys.readouterr().out
     assert "| good | 1.00e-04 | 2.00e-04 | passed |" in printed
     assert "| bad | inf | 2.00e-04 | FAILED" in printed
     assert "| last |" in printed
-    lines = [json.loads(line) for line in file.read_text().splitlines()]
-    assert [(line["kind"], line["error"], line["passed"], line["capability"]) for line in lines] == [
-        ("check", 1e-4, True, "9.0"),
-        ("check", None, False, "9.0"),
-        ("check", 1e-4, True, "9.0"),
+    assert [(row.what, row.subject, row.values.get("error"), row.problem) for row in rows] == [
+        ("check", "good", 1e-4, None),
+        ("check", "bad", None, "error inf"),
+        ("check", "last", 1e-4, None),
     ]
-    assert attention_kernels.main(["--json", str(file)]) == 1
-    assert capsys.readouterr().err.startswith(f"--json {file}: File exists")
+    assert {row.environment["capability"] for row in rows} == {"9.0"}
+    for row in rows:
+        append_row(file, row)
+    assert read_rows([file]) == rows
 
 
 def test_the_best_rival_is_the_fastest_that_makes_the_bias_itself() -> None:
