@@ -44,6 +44,11 @@ def metric_title(name: str) -> str:
     return _TITLES.get(name, name.replace("_", " "))
 
 
+def metric_text(value: float) -> str:
+    """Four decimals, and more where they would hide the value."""
+    return plain(value, 3) if 0 < abs(value) < 0.01 else f"{value:.4f}"
+
+
 def _subject(row: AccuracyRow) -> Cell:
     return Cell(row.subject.label, row.subject.label, "; ".join(row.subject.notices), bad=True)
 
@@ -51,12 +56,9 @@ def _subject(row: AccuracyRow) -> Cell:
 def _mean(interval: Interval | None) -> Cell:
     if interval is None:
         return Cell(ABSENT, None)
-    return Cell(_digits(interval.mean), interval.mean, f"{_digits(interval.low)} to {_digits(interval.high)}")
-
-
-def _digits(value: float) -> str:
-    """Four decimals, and more where they would hide the value."""
-    return plain(value, 3) if 0 < abs(value) < 0.01 else f"{value:.4f}"
+    return Cell(
+        metric_text(interval.mean), interval.mean, f"{metric_text(interval.low)} to {metric_text(interval.high)}"
+    )
 
 
 def _images(row: AccuracyRow) -> Cell:

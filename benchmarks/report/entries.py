@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from briges.benchmarks.accuracy.rows import AccuracyRow
+from briges.benchmarks.kernel_rows import KernelRow
 from briges.benchmarks.records import Row
 from briges.benchmarks.roofline.rows import EstimateRow
 from briges.benchmarks.rows import Environment, LatencyRow, Subject, UnmeasuredRow
@@ -71,6 +72,7 @@ class Report:
     latency: tuple[Entry, ...]
     accuracy: tuple[Scored, ...]
     estimates: tuple[tuple[str, EstimateRow], ...]  # with their tags
+    kernels: tuple[tuple[str, KernelRow], ...]  # likewise
     unmeasured: tuple[UnmeasuredRow, ...]
     places: tuple[Place, ...]
     repeated: int
@@ -110,11 +112,13 @@ def make_report(rows: Iterable[Row]) -> Report:
         for at, row in enumerate(accuracy, start=1)
     )
     named = [(one.tag, one.environment) for one in entries] + [(one.tag, one.environment) for one in scored]
+    kernels = (row for row in distinct if isinstance(row, KernelRow))
     estimates = (row for row in distinct if isinstance(row, EstimateRow))
     return Report(
         latency=entries,
         accuracy=scored,
         estimates=tuple((f"E{at}", row) for at, row in enumerate(estimates, start=1)),
+        kernels=tuple((f"K{at}", row) for at, row in enumerate(kernels, start=1)),
         unmeasured=tuple(row for row in distinct if isinstance(row, UnmeasuredRow)),
         places=tuple(
             Place(
@@ -129,9 +133,10 @@ def make_report(rows: Iterable[Row]) -> Report:
 
 
 def _environments(rows: Iterable[Row]) -> list[Environment]:
+    """Those told apart, in the order in which they came. Estimates have none, and kernels one of another form."""
     found: list[Environment] = []
     for row in rows:
-        if not isinstance(row, EstimateRow) and _place(row.environment) not in found:
+        if isinstance(row, LatencyRow | AccuracyRow | UnmeasuredRow) and _place(row.environment) not in found:
             found.append(_place(row.environment))
     return found
 
@@ -141,7 +146,7 @@ def _place(environment: Environment) -> Environment:
 
 
 def _clocks(rows: Iterable[Row], place: Environment) -> tuple[str, ...]:
-    found = (row.environment for row in rows if not isinstance(row, EstimateRow))
+    found = (row.environment for row in rows if isinstance(row, LatencyRow | AccuracyRow | UnmeasuredRow))
     return tuple(dict.fromkeys(one.clocks for one in found if one.clocks is not None and _place(one) == place))
 
 

@@ -72,3 +72,4 @@ def _doubts(report: Report) -> Iterable[tuple[str, str]]:
         yield from ((one.tag, text) for text in one.row.subject.notices)
         if one.row.interrupted:
             yield one.tag, "accuracy of fewer images than were asked for: interrupted"
+    yield from ((tag, f"{row.what} of a kernel: {row.problem}") for tag, row in report.kernels if row.problem)

@@ -13,6 +13,7 @@ from briges.benchmarks.report.columns import Cell, Column
 from briges.benchmarks.report.entries import Report, make_report
 from briges.benchmarks.report.estimate_table import estimate_columns
 from briges.benchmarks.report.facts import Facts, device_facts, method_facts, protocol_facts
+from briges.benchmarks.report.kernel_table import kernel_columns, kernel_facts
 from briges.benchmarks.report.summary import latency_columns
 from briges.runtime.errors import ResultError
 from briges.runtime.files import write_text
@@ -64,6 +65,10 @@ def make_tables(rows: Iterable[Row]) -> str:
         tags, estimates = zip(*report.estimates, strict=True)
         parts.append(_table(tags, estimate_columns(estimates)))
         parts.append("Estimates from counted work and the device's limits: nothing of this was measured.")
+    if report.kernels:
+        tags, kernels = zip(*report.kernels, strict=True)
+        parts.append(_table(tags, kernel_columns(kernels)))
+        parts.append("\n".join(f"- {escaped(name)}: {escaped(text)}" for name, text in kernel_facts(kernels).items()))
     for row in report.unmeasured:
         case = ", ".join(f"{name} {value}" for name, value in row.case.items())
         parts.append(f"Not measured: {escaped(case)}: {escaped(row.reason)}")

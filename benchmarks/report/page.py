@@ -12,7 +12,7 @@ import jinja2
 from markupsafe import Markup
 
 from briges.benchmarks.records import Row
-from briges.benchmarks.report.accuracy_table import accuracy_columns, metric_title
+from briges.benchmarks.report.accuracy_table import accuracy_columns, metric_text, metric_title
 from briges.benchmarks.report.charts import distribution_chart, memory_chart
 from briges.benchmarks.report.columns import ABSENT
 from briges.benchmarks.report.entries import Report, make_report
@@ -26,6 +26,7 @@ from briges.benchmarks.report.facts import (
     run_facts,
 )
 from briges.benchmarks.report.headlines import caveats, headlines
+from briges.benchmarks.report.kernel_table import kernel_columns, kernel_facts
 from briges.benchmarks.report.numbers import plain
 from briges.benchmarks.report.positions import accuracy_chart, work_chart
 from briges.benchmarks.report.stage_chart import stage_chart
@@ -49,6 +50,7 @@ def render_page(rows: Iterable[Row]) -> str:
         style=Markup(_asset("page.css")),
         script=Markup(script),
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        metric_text=metric_text,
         metric_title=metric_title,
         absent=ABSENT,
         plain=plain,
@@ -66,10 +68,13 @@ def _tables(report: Report) -> dict[str, Any]:
             "latency": [f"c{entry.colour}" for entry in report.latency],
             "accuracy": [f"c{one.colour}" for one in report.accuracy],
             "estimates": ["hollow"] * len(report.estimates),
+            "kernels": [""] * len(report.kernels),
         },
         "latency": latency_columns(report),
         "accuracy": accuracy_columns(report.accuracy),
         "estimates": estimate_columns([row for _, row in report.estimates]),
+        "kernels": kernel_columns([row for _, row in report.kernels]),
+        "kernel_facts": kernel_facts([row for _, row in report.kernels]),
     }
 
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from briges.benchmarks.accuracy.rows import AccuracyRow, ImageScore, Interval, Picture, Protocol
+from briges.benchmarks.kernel_rows import KernelRow
 from briges.benchmarks.roofline.rows import Component, EstimateRow
 from briges.benchmarks.rows import (
     RESULT_SCHEMA,
@@ -225,6 +226,22 @@ def make_estimate_row(**changes: Any) -> EstimateRow:
         fits=True,
         advice=("no real time at 30 fps: --semantic-interval 4 would bring 20 ms",),
         sources=("the maker's data sheet",),
+    )
+    return dataclasses.replace(row, **changes)
+
+
+def make_kernel_row(**changes: Any) -> KernelRow:
+    """A contender that did 4e9 operations in 0.5 ms, which is 8 TFLOP/s."""
+    row = KernelRow(
+        schema_version=RESULT_SCHEMA,
+        kind="kernel",
+        measured_at=MEASURED_AT,
+        what="time",
+        subject="geometry, batch 1, the plugin",
+        values={"median_ms": 0.5, "flops": 4e9},
+        samples_ms=(0.4, 0.5, 0.6),
+        problem=None,
+        environment={"device": "Example GPU", "sm_clock_mhz": "1500"},
     )
     return dataclasses.replace(row, **changes)
 

@@ -11,6 +11,7 @@ import pytest
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
+from selenium.webdriver.support.ui import WebDriverWait
 from support.result_rows import (
     make_accuracy_row,
     make_environment,
@@ -151,7 +152,8 @@ def test_a_dark_system_has_a_dark_page_without_a_click(browser):
 
 def test_the_number_of_a_row_opens_how_it_was_measured(browser):
     browser.find_element(By.CSS_SELECTOR, "#summary-table a[href='#row-3b']").click()
-    assert browser.find_element(By.CSS_SELECTOR, "#row-3b[open] dd.code").is_displayed()
+    command = browser.find_element(By.CSS_SELECTOR, "#row-3b dd.code")
+    WebDriverWait(browser, 10).until(lambda _: command.is_displayed())  # the page hears of it a moment later
 
 
 def test_a_phone_never_scrolls_the_page_sideways(browser, tmp_path):
@@ -164,6 +166,24 @@ def test_a_phone_never_scrolls_the_page_sideways(browser, tmp_path):
     assert browser.execute_script("return arguments[0].scrollWidth > arguments[0].clientWidth", table)
     assert browser.save_screenshot(str(tmp_path / "phone.png"))
     assert (tmp_path / "phone.png").stat().st_size > 10_000
+
+
+def test_words_without_an_end_do_not_widen_a_phones_page(chromium, tmp_path):
+    word = "W" * 400
+    subject = make_subject(preset=word, backend=word, bundle=word, notices=(word,))
+    environment = make_environment(cpu=word, versions={word: word})
+    rows = [
+        make_latency_row(subject=subject, environment=environment),
+        make_accuracy_row(subject=subject),
+        make_estimate_row(device=word, advice=(word,), sources=(word,)),
+        make_unmeasured_row(case={word: word}, reason=word),
+    ]
+    (tmp_path / "report.html").write_text(render_page(rows))
+    resize(chromium, 390, 844)
+    chromium.get((tmp_path / "report.html").as_uri())
+    for details in chromium.find_elements(By.TAG_NAME, "details"):
+        chromium.execute_script("arguments[0].open = true", details)
+    assert chromium.execute_script("return [innerWidth, document.documentElement.scrollWidth]") == [390, 390]
 
 
 @pytest.mark.parametrize("dark", [False, True])

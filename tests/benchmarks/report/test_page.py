@@ -94,7 +94,7 @@ def test_pictures_have_captions_metrics_and_alternative_texts():
     (picture,) = page.named("img")
     assert picture["alt"] == "hall.png: photograph, ground truth, depth"
     assert str(picture["src"]).startswith("data:image/jpeg;base64,/9j/4AAQ")
-    assert "hall.png photograph, ground truth, depth · AbsRel 0.05 · δ1 0.97 · RMSE, m 0.3" in page.text
+    assert "hall.png photograph, ground truth, depth · AbsRel 0.0500 · δ1 0.9700 · RMSE, m 0.3000" in page.text
     assert "dark.png skipped: no pixel of its ground truth is valid" in page.text
 
 
