@@ -14,6 +14,7 @@ from briges.benchmarks.report.scales import Scale, scale_over
 
 _SPANS = 210
 _HEIGHT = 72
+_LEFT = 46  # room for a level of six digits
 _STRIP = 24
 _READINGS = (("temperature_c", "temperature", "°C"), ("clock_mhz", "clock", "MHz"), ("power_w", "power", "W"))
 
@@ -24,7 +25,9 @@ def timeline(entry: Entry) -> Markup | None:
     if not pairs:
         return None
     starts, samples = zip(*pairs, strict=True)
-    across = scale_over([0.0, max(starts[-1], *(reading.at_s for reading in entry.row.readings), 1e-3)], 36, svg.RIGHT)
+    across = scale_over(
+        [0.0, max(starts[-1], *(reading.at_s for reading in entry.row.readings), 1e-3)], _LEFT, svg.RIGHT
+    )
     across = Scale(0.0, across.high, across.start, across.end, log=False)
     bottom = 20.0 + _HEIGHT
     scale = scale_over([min(samples), max(samples)], bottom, 20.0)
@@ -47,8 +50,8 @@ def _levels(scale: Scale) -> list[Markup]:
     parts = []
     for value in scale.ticks(4):
         y = scale(value)
-        parts.append(svg.element("line", x1=36, x2=svg.RIGHT, y1=y, y2=y, class_="grid"))
-        parts.append(svg.element("text", plain(value, 6), x=32, y=y + 4, text_anchor="end", class_="tick"))
+        parts.append(svg.element("line", x1=_LEFT, x2=svg.RIGHT, y1=y, y2=y, class_="grid"))
+        parts.append(svg.element("text", plain(value, 6), x=_LEFT - 4, y=y + 4, text_anchor="end", class_="tick"))
     return parts
 
 
@@ -67,4 +70,4 @@ def _strip(known: Sequence[tuple[float, float]], across: Scale, top: float, titl
     points = [(across(span.at), scale(level)) for span in spans for level in dict.fromkeys((span.low, span.high))]
     least, most = plain(min(values), 3), plain(max(values), 3)
     figures = f"{title} {plain(values[0], 3)} {unit} at first, {least} to {most}"
-    return [svg.note(figures, top, 36), svg.path(points, "line reading")]
+    return [svg.note(figures, top, _LEFT), svg.path(points, "line reading")]
