@@ -41,11 +41,11 @@ def evaluate(**options: Any) -> None:
 
     \b
     Temperatures of the gates' attention, a row for each:
-      briges eval build/engine --dataset nyu --root NYUv2 --temperature 1,1.5,2,3,5
+      briges eval build/engine --dataset nyu --root NYUv2 --temperature 1,1.5,2
 
     \b
     Below --root, all the same in subfolders:
-      nyu      test/office_1/rgb_0001.png, depth_0001.png; or rgb/1.png, depth/1.png
+      nyu      SCENE/rgb_N.png, SCENE/depth_N.png; or rgb/N.png, depth/N.png
       kitti    DATE/DRIVE_sync/image_02/data/N.png,
                DRIVE_sync/proj_depth/groundtruth/image_02/N.png
       eth3d    SCENE/images/dslr_images/N.JPG,

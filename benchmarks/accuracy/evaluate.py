@@ -119,7 +119,9 @@ def _pictures(
         with contextlib.suppress(DatasetError, ImageError):
             image = sample.read_image()
             depth = estimate(estimator, image, flip=plan.flip, temperature=temperature)
-            yield draw(score, plan.task.ranking, image, plan.task.beside(sample, image), depth)
+            shown = plan.task.beside(sample, image)
+            beside = None if shown is None else (plan.task.beside_name, shown)
+            yield draw(score, plan.task.ranking, image, beside, depth)
 
 
 def _nothing(scores: Sequence[ImageScore]) -> DatasetError:

@@ -38,6 +38,7 @@ class Ordinal:
     name: TaskName = "ordinal"
     alignment = "none: larger inverse depth is nearer; a tie is wrong"
     ranking = "pair_accuracy"
+    beside_name = ""
 
     def __init__(self, pairs: dict[str, tuple[Pair, ...]]) -> None:
         """pairs: by the name of the image."""

@@ -38,7 +38,10 @@ class PartialScores:
     """
 
     def __init__(self, path: Path | None, key: str) -> None:
-        """Read what an earlier run of the same ``key`` left. Half a line, which a kill leaves, is passed over."""
+        """Read what an earlier run of the same ``key`` left. Half a line, which a kill leaves, is passed over.
+
+        Raises OutputError if the file cannot be read.
+        """
         self._path, self._key = path, key
         self.found: dict[str, ImageScore] = {}
         for line in _read(path):
@@ -73,10 +76,10 @@ class PartialScores:
 
 
 def _read(path: Path | None) -> list[_Line]:
-    try:
-        data = b"" if path is None else path.read_bytes()
-    except FileNotFoundError:
-        data = b""
+    if path is None or not path.exists():
+        return []
+    with translated(path):  # it is to be written next, so that it is an output
+        data = path.read_bytes()
     return [line for text in data.splitlines() if (line := _parse(text)) is not None]
 
 

@@ -32,12 +32,13 @@ def draw(
     score: ImageScore,
     ranking: str,
     image: NDArray[np.uint8],
-    beside: NDArray[np.float32] | None,
+    beside: tuple[str, NDArray[np.float32]] | None,
     depth: NDArray[np.float32],
 ) -> Picture:
-    """A JPEG at most 640 pixels wide. Colours as of `briges infer`; each map spans its own values, black is unknown.
+    """A JPEG at most 640 pixels wide. Colours as of `briges infer`; each map spans its 1st to 99th percentile, black is unknown.
 
-    image: uint8 RGB [h, w, 3]. beside: inverse depth, float32 of any size, 0 where unknown. depth: float32 [h, w]
+    image: uint8 RGB [h, w, 3]. beside: a name, and inverse depth, float32 of any size, 0 where unknown.
+    depth: float32 [h, w]
     """
     import cv2
     from PIL import Image
@@ -48,13 +49,13 @@ def draw(
     panels = [cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)]
     if beside is not None:
         # Nearest: an average of known and unknown depth would be neither.
-        small = np.asarray(cv2.resize(beside, (width, height), interpolation=cv2.INTER_NEAREST), np.float32)
+        small = np.asarray(cv2.resize(beside[1], (width, height), interpolation=cv2.INTER_NEAREST), np.float32)
         panels.append(_coloured(small))
-    panels.append(colourise(at_size(depth, (height, width)), COLORMAPS[0]))
+    panels.append(_coloured(at_size(depth, (height, width))))
     data = io.BytesIO()
     Image.fromarray(np.hstack(panels)).save(data, "JPEG", quality=_QUALITY)
-    names = ["photograph", "compared with", "depth"] if beside is not None else ["photograph", "depth"]
-    caption = f"{', '.join(names)}; {ranking} {score.metrics[ranking]:.3f}"
+    names = ["photograph", beside[0], "depth"] if beside is not None else ["photograph", "depth"]
+    caption = f"{', '.join(names)}; {ranking} {score.metrics[ranking]:.3g}"
     return Picture(score.name, caption, base64.b64encode(data.getvalue()).decode())
 
 
@@ -62,6 +63,6 @@ def _coloured(inverse: NDArray[np.float32]) -> NDArray[np.uint8]:
     known = inverse > 0
     if not known.any():
         return np.zeros((*inverse.shape, 3), np.uint8)
-    # A few points are much nearer than all others: without them the rest would be one colour.
+    # A few points are much nearer than all others: with them the rest would be one colour.
     low, high = (float(value) for value in np.percentile(inverse[known], (1, 99)))
     return colourise(inverse, COLORMAPS[0], (low, high)) * known[:, :, None]

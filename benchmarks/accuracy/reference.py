@@ -35,6 +35,7 @@ class Reference:
             self.name = truth.name
         self.alignment = truth.alignment if truth else f"{ALIGNMENT} for aligned_abs_rel, none for the others"
         self.ranking = truth.ranking if truth else "aligned_abs_rel"
+        self.beside_name = (truth.beside_name if truth else "") or "the other bundle's depth"
 
     def score(self, sample: Sample, image: NDArray[np.uint8], depth: NDArray[np.float32]) -> ImageScore:
         """``relative_l2``, ``max_relative_error``, ``correlation``, ``aligned_deviation`` (as of

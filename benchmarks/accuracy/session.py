@@ -83,8 +83,10 @@ def evaluate_all(request: EvalRequest) -> Iterator[AccuracyRow]:
                 append_row(request.json, row)
             if whole:
                 forget_partial(row, plan)
-            elif partial:
-                logger.warning("interrupted after %d of %d images", len(row.images), len(samples))
+            else:
+                goes_on = partial and request.semantic_interval == 1
+                what_now = "the same command goes on from there" if goes_on else "the next run starts anew"
+                logger.warning("interrupted after %d of %d images: %s", len(row.images), len(samples), what_now)
             yield row
             if row.interrupted:
                 return

@@ -13,13 +13,18 @@ def print_row(row: AccuracyRow) -> None:
     """Print the means with their intervals on stdout."""
     scored = sum(image.skipped is None for image in row.images)
     cells = tuple(
-        (name, f"{mean.mean:.4g}", f"{mean.low:.4g} .. {mean.high:.4g}", better(name))
+        (name, digits(name, mean.mean), f"{digits(name, mean.low)} .. {digits(name, mean.high)}", better(name))
         for name, mean in row.means.items()
     )
     title = f"{row.subject.label}: {row.protocol.dataset}, {scored} image{'' if scored == 1 else 's'}"
     if row.interrupted:
         title += ", interrupted"
     print_sections([Section(title, cells, ("metric", "mean", "95 % interval", "better"))])
+
+
+def digits(name: str, value: float) -> str:
+    """A figure with as many digits as tell two bundles apart."""
+    return f"{value:.6f}" if name == "correlation" else f"{value:.4g}"
 
 
 def better(name: str) -> str:

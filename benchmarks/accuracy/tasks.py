@@ -22,6 +22,7 @@ class Task(Protocol):
     name: TaskName
     alignment: str
     ranking: str  # the metric by which pictures are chosen
+    beside_name: str  # what ``beside`` gives, for people
 
     def score(self, sample: Sample, image: NDArray[np.uint8], depth: NDArray[np.float32]) -> ImageScore:
         """The score of ``depth``, float32 [h, w], of ``image``, uint8 RGB [h, w, 3].
@@ -40,6 +41,7 @@ class AffineInvariant:
     name: TaskName = "affine-invariant"
     alignment = f"{ALIGNMENT} over valid pixels with depth above 0; inverse depth at least 0.001; range clamped"
     ranking = "abs_rel"
+    beside_name = "ground truth"
 
     def score(self, sample: Sample, image: NDArray[np.uint8], depth: NDArray[np.float32]) -> ImageScore:
         """As of ``Task``. Without the metrics of a unit where ground truth is a disparity, which has none."""

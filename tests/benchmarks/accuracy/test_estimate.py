@@ -22,7 +22,7 @@ def test_flip_averages_both_and_mirrors_back(stub: Path) -> None:
     class Slanted(DepthEstimator):
         """Adds the column to the depth, as a network does that prefers one side."""
 
-        def __call__(self, image, **options):  # type: ignore[no-untyped-def]
+        def __call__(self, image, **options):
             result = super().__call__(image, **options)
             result.depth[:] += np.arange(result.depth.shape[1], dtype=np.float32)
             return result

@@ -58,7 +58,7 @@ class _Filled(DepthEstimator):
 
     value = 0.0
 
-    def __call__(self, image, **options):  # type: ignore[no-untyped-def]
+    def __call__(self, image, **options):
         result = super().__call__(image, **options)
         result.depth[:] = self.value
         return result
