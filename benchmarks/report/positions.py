@@ -77,7 +77,7 @@ def work_chart(report: Report) -> Markup | None:
         return None
     edges = [edge for rate in rates for edge in (rate.low, rate.high, rate.ceiling or rate.high)]
     scale = scale_over(edges, svg.LEFT + 6, svg.RIGHT - 6)
-    height = 46
+    height = 50
     bottom = float(height * len(rates))
     parts = svg.axis(scale, 0, bottom, "GFLOP per second")
     for at, rate in enumerate(rates):
@@ -92,7 +92,7 @@ def work_chart(report: Report) -> Markup | None:
             inside.append(svg.bar(scale(rate.low), y - 5, scale(rate.high) - scale(rate.low), 10, "hollow", figures))
             x = scale(rate.ceiling)
             inside.append(svg.element("line", x1=x, x2=x, y1=y - 7, y2=y + 7, class_="ceiling"))
-        inside.append(svg.note(figures, y + 16))
+        inside.append(svg.note(figures, y + 19))
         parts.append(svg.element("g", *inside, data_tag=rate.tag))
     return svg.chart(bottom + 34, "Work per second, measured and estimated", parts)
 
