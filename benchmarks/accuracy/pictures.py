@@ -35,7 +35,8 @@ def draw(
     beside: tuple[str, NDArray[np.float32]] | None,
     depth: NDArray[np.float32],
 ) -> Picture:
-    """A JPEG at most 640 pixels wide. Colours as of `briges infer`; each map spans its 1st to 99th percentile, black is unknown.
+    """A JPEG at most 640 pixels wide. Colours as of `briges infer`, over each map's 1st to 99th percentile; black is
+    unknown.
 
     image: uint8 RGB [h, w, 3]. beside: a name, and inverse depth, float32 of any size, 0 where unknown.
     depth: float32 [h, w]
