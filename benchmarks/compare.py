@@ -94,6 +94,7 @@ def _differences(old: LatencyRow, new: LatencyRow) -> list[str]:
         found += _difference(name, getattr(old.subject, name), getattr(new.subject, name))
     for name in ("mode", "frame_size", "copies", "streams", "rate_fps", "timed_region"):
         found += _difference(name, getattr(old.method, name), getattr(new.method, name))
+    found += _difference("interrupted", old.interrupted, new.interrupted)
     for field in dataclasses.fields(Environment):
         if field.name not in (*_FLEETING, "versions"):
             found += _difference(field.name, getattr(old.environment, field.name), getattr(new.environment, field.name))

@@ -57,8 +57,8 @@ class Subject:
 class Environment:
     """Where and with what. None: not known, or there is none.
 
-    ``device``: the GPU that ran it, None for a CPU. ``clocks``: of the GPU and CPU at the start, and whether they were
-    locked, for people. ``temperature_c``: before and after. ``versions``: of packages and libraries that took part.
+    ``device``: the GPU that ran it, None for a CPU. ``clocks``: of the GPU and CPU when timing had ended, and whether
+    they were locked, for people. ``temperature_c``: before and after. ``versions``: of packages that took part.
     ``commit``: of this tool's checkout, with "-dirty" where files were changed.
     """
 

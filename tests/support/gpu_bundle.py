@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,9 @@ def as_tensorrt(bundle: Path, out: Path, **changes: Any) -> Path:
     for engine in manifest.engines:
         onnx.save(onnx.load(bundle / engine.file), str(out / engine.file))  # with its weights inside
         files[engine.file] = BundleFile(sha256_of(out / engine.file), (out / engine.file).stat().st_size)
+    if (reference := manifest.model.reference) is not None:
+        shutil.copyfile(bundle / reference, out / reference)
+        files[reference] = manifest.files[reference]
     made: Manifest = dataclasses.replace(
         manifest,
         flavour="tensorrt",

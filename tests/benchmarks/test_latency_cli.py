@@ -1,0 +1,131 @@
+"""`briges bench latency` as users run it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from support.commands import MAIN, environment
+from support.in_process import run_briges
+from support.stub_bundle import build_stub_bundle
+
+from briges.benchmarks.records import latency_rows, read_rows
+
+QUICK = ("--warmup-s", "0", "--duration-s", "0.05", "--threads", "1")
+
+
+@pytest.fixture(scope="module")
+def stub(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_stub_bundle(tmp_path_factory.mktemp("stub"), random_weights=True)
+
+
+def test_it_prints_every_figure_and_appends_the_row(stub: Path, tmp_path: Path) -> None:
+    out = tmp_path / "results.jsonl"
+    found = run_briges("bench", "latency", stub, *QUICK, "--frame-size", "56x70", "--json", out)
+    assert found.code == 0, found.err
+    for text in ("p50 ", "p99 ", "jitter", "images/s", "host overhead", "preprocess ", "allocated by Python", "cores"):
+        assert text in found.out
+    assert "against fp32" in found.out
+    assert "from a decoded uint8 photograph in host memory" in " ".join(found.out.split())
+    assert found.err.count("RANDOM WEIGHTS") == 2  # as it is loaded, and under the figures
+    assert f"appended 1 to {out}" in found.out
+    (row,) = latency_rows(read_rows([out]))
+    assert row.method.command.startswith("briges bench latency ")
+    assert row.method.frame_size == "56x70"
+
+
+def test_several_bundles_end_in_a_summary(stub: Path) -> None:
+    found = run_briges("bench", "latency", stub, stub, *QUICK)
+    assert found.code == 0
+    assert "Summary" in found.out
+    assert found.out.count("host overhead") == 2
+
+
+def test_a_camera_tells_its_missed_deadlines(stub: Path) -> None:
+    found = run_briges("bench", "latency", stub, *QUICK, "--rate", "200", "--min-iterations", "5")
+    assert found.code == 0
+    assert "200 frames/s: " in found.out
+    assert "deadlines missed" in found.out
+
+
+def test_ctrl_c_keeps_what_was_measured_and_says_so(stub: Path, tmp_path: Path) -> None:
+    out = tmp_path / "results.jsonl"
+    command = [sys.executable, "-u", "-c", MAIN, "bench", "latency", str(stub), "--warmup-s", "0", "--duration-s", "60"]
+    with subprocess.Popen(
+        [*command, "--json", str(out)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment()
+    ) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if line.startswith("timing for"):
+                break
+        # The clock runs once the first request is answered; the file appears at the end alone.
+        try:
+            process.wait(0.5)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGINT)
+        printed, said = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "INTERRUPTED" in printed
+    assert "Interrupted: what was finished is kept" in said
+    assert "Traceback" not in said
+    (row,) = latency_rows(read_rows([out]))
+    assert row.interrupted
+    assert row.latency.n == len(row.samples_ms) > 0
+
+
+def test_a_damaged_bundle_is_one_clear_error_and_what_came_before_is_kept(stub: Path, tmp_path: Path) -> None:
+    damaged, out = tmp_path / "damaged", tmp_path / "results.jsonl"
+    shutil.copytree(stub, damaged)
+    (damaged / "model.onnx").write_bytes(b"altered")
+    found = run_briges("bench", "latency", stub, damaged, *QUICK, "--json", out)
+    assert found.code == 1
+    assert "model.onnx has sha256" in found.err
+    assert len(read_rows([out])) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "problem"),
+    [
+        (["--frames", "absent"], 1, "input absent: does not exist"),
+        (["--frame-size", "large"], 2, "is not HEIGHTxWIDTH in pixels"),
+        (["--rate", "30", "--soak", "1"], 2, "--soak and --rate: given together"),
+        (["--no-copies"], 2, "--no-copies: a bundle of ONNX Runtime"),
+        (["--lock-clocks"], 2, "--lock-clocks: a run on the CPU"),
+        (["--semantic-interval", "4"], 2, "semantic_interval"),
+        (["--temperature", "2"], 2, "temperature"),
+        (["--duration-s", "0"], 2, "--duration-s"),
+        (["--backend", "jax"], 2, "--backend"),
+    ],
+)
+def test_what_cannot_be_asked_is_one_clear_error(stub: Path, arguments: list[str], code: int, problem: str) -> None:
+    found = run_briges("bench", "latency", stub, *QUICK, *arguments)
+    assert (found.code, problem in found.err) == (code, True), found.err
+
+
+def test_without_torch_its_backends_name_the_extra(stub: Path, tmp_path: Path) -> None:
+    from support.commands import hide_modules
+
+    hidden = hide_modules(tmp_path / "hidden", ["torch"])
+    done = subprocess.run(
+        [sys.executable, "-c", MAIN, "bench", "latency", str(stub), "--backend", "torch-eager"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment(hidden),
+    )
+    assert done.returncode == 1
+    assert "--backend torch-eager: not installed: torch" in done.stderr
+    assert "pip install 'briges-trt[export]'" in done.stderr
+
+
+def test_rows_hold_no_path_but_the_command_that_was_typed(stub: Path, tmp_path: Path) -> None:
+    out = tmp_path / "results.jsonl"
+    assert run_briges("bench", "latency", stub, *QUICK, "--json", out).code == 0
+    row = json.loads(out.read_text())
+    row["method"]["command"] = ""
+    assert str(stub.parent) not in json.dumps(row)
