@@ -17,6 +17,7 @@ OUR_COMMANDS = [
     "build",
     "bundle-offline",
     "doctor",
+    "eval",
     "export",
     "fetch",
     "infer",
@@ -117,8 +118,10 @@ def test_the_help_shows_what_is_missing_with_its_install_line(tmp_path):
     assert done.returncode == 0
     shown = sections(done.stdout)
     assert [name for name, _ in shown["Commands"]] == [
+        "bench",
         "bundle-offline",
         "doctor",
+        "eval",
         "fetch",
         "infer",
         "inspect",
@@ -126,7 +129,6 @@ def test_the_help_shows_what_is_missing_with_its_install_line(tmp_path):
         "stream",
     ]
     assert shown["Not installed here"] == [
-        ["bench", "pip install 'briges-trt[bench]'"],
         ["build", "pip install 'briges-trt[build]'"],
         ["export", "pip install 'briges-trt[export]'"],
     ]
