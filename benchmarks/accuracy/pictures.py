@@ -66,4 +66,4 @@ def _coloured(inverse: NDArray[np.float32]) -> NDArray[np.uint8]:
         return np.zeros((*inverse.shape, 3), np.uint8)
     # A few points are much nearer than all others: with them the rest would be one colour.
     low, high = (float(value) for value in np.percentile(inverse[known], (1, 99)))
-    return colourise(inverse, COLORMAPS[0], (low, high)) * known[:, :, None]
+    return colourise(inverse, COLORMAPS[0], (low, high))  # 0 is below the first colour, which is black

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 from support.depth_sets import write_image
 
@@ -45,7 +44,7 @@ def test_an_interrupted_row_is_written_since_no_run_can_go_on(
     json, real = tmp_path / "r.jsonl", PartialScores.add
 
     def add(self: PartialScores, score: ImageScore) -> None:
-        if score.name == "2.png":
+        if score.name == "1.png":
             raise KeyboardInterrupt
         real(self, score)
 
@@ -53,10 +52,9 @@ def test_an_interrupted_row_is_written_since_no_run_can_go_on(
         patch.setattr(PartialScores, "add", add)
         (row,) = evaluate_all(_request(split_tiny, frames, json))
     assert row.interrupted
-    assert len(row.images) == 2
-    assert "interrupted after 2 of 4 images: the next run starts anew" in caplog.text
+    assert len(row.images) == 1
+    assert "interrupted after 1 of 4 images: the next run starts anew" in caplog.text
     (again,) = evaluate_all(_request(split_tiny, frames, json))
     assert [image.metrics["relative_l2"] > 0 for image in again.images] == [False, True, False, True]
     rows = [found for found in read_rows([json]) if isinstance(found, AccuracyRow)]
     assert [found.interrupted for found in rows] == [True, False]
-    assert np.allclose(rows[0].images[1].metrics["relative_l2"], rows[1].images[1].metrics["relative_l2"])
