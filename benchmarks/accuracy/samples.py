@@ -92,7 +92,7 @@ def open_dataset(
     Raises DatasetError for an empty or unknown dataset.
     """
     depth_set = SETS[name]
-    files = read_list(root, file_list) if file_list else find_files(depth_set.name, root)
+    files = (read_list(root, file_list) if file_list else find_files(depth_set.name, root))[:limit]
     if depth_set.images not in (None, len(files)):
         logger.warning(
             "%s has %d images and the protocol scores %s: these figures cannot be compared with published ones",
@@ -100,4 +100,4 @@ def open_dataset(
             len(files),
             depth_set.images,
         )
-    return [Sample(entry.name, depth_set, entry, unit) for entry in files[:limit]]
+    return [Sample(entry.name, depth_set, entry, unit) for entry in files]

@@ -108,7 +108,7 @@ def test_another_number_of_images_than_the_protocol_s_is_told(tmp_path: Path, ca
     with caplog.at_level(logging.WARNING):
         samples = open_dataset("nyu", tmp_path, limit=2)
     assert [sample.name for sample in samples] == ["rgb/0.png", "rgb/1.png"]
-    assert "nyu has 3 images and the protocol scores 654" in caplog.text
+    assert "nyu has 2 images and the protocol scores 654" in caplog.text
 
 
 def test_a_file_list_chooses_and_nothing_is_told_of_a_folder(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
