@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
-from briges.benchmarks.accuracy.options import EVAL_OPTIONS, command_line
-from briges.runtime.main import requires, with_options
+from briges.benchmarks.accuracy.options import EVAL_OPTIONS
+from briges.runtime.main import command_line, requires, with_options
 
 
 @requires("bench", "cv2", "PIL")
@@ -65,7 +65,7 @@ def evaluate(**options: Any) -> None:
 
     complete = True
     with warnings_shown():
-        for row in evaluate_all(EvalRequest(command=command_line(click.get_current_context()), **options)):
+        for row in evaluate_all(EvalRequest(command=command_line(), **options)):
             print_row(row)
             warn([*row.subject.notices, *skipped_text(row)])
             complete = complete and not row.interrupted and not any(image.skipped for image in row.images)

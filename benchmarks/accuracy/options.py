@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 
 import click
@@ -61,17 +60,3 @@ EVAL_OPTIONS = (
     RUN_OPTIONS[0],
     *RUN_OPTIONS[2:],
 )
-
-
-def command_line(context: click.Context) -> str:
-    """The command as it could be typed again, without what was left to its default."""
-    words = ["briges", "eval"]
-    for parameter in context.command.params:
-        value = context.params.get(parameter.name or "")
-        if context.get_parameter_source(parameter.name or "") is not click.core.ParameterSource.COMMANDLINE:
-            continue
-        if isinstance(parameter, click.Option):
-            words.append(parameter.opts[0])
-        if value is not True:
-            words.append(",".join(f"{number:g}" for number in value) if isinstance(value, tuple) else str(value))
-    return shlex.join(words)
