@@ -23,9 +23,11 @@ def kernel(quick: bool, out: Path | None) -> None:
     Nothing is timed if one output is wrong: exit code 1. Needs PyTorch for CUDA, and cuda-python for the compiled PTX.
     """
     from briges.benchmarks.attention_kernels import benchmark
-    from briges.benchmarks.records import append_row
+    from briges.benchmarks.records import append_row, require_results
     from briges.runtime.errors import BackendError
 
+    if out is not None:
+        require_results(out)
     if not benchmark(quick, lambda row: None if out is None else append_row(out, row)):
         raise BackendError(
             subject="briges bench kernel",

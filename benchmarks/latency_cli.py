@@ -73,22 +73,23 @@ def latency(bundles: tuple[Path, ...], backends: tuple[str, ...], out: Path | No
     """
     from briges.benchmarks.latency_run import make_request, measure_all
     from briges.benchmarks.latency_text import describe, summary
-    from briges.benchmarks.records import append_row
+    from briges.benchmarks.records import append_row, require_results
     from briges.runtime.tables import print_sections
     from briges.runtime.terminal import detailed_progress, warn, warnings_shown
 
     request = make_request(bundles, backends, command_line(), options)
-    rows: list[LatencyRow] = []
-    with warnings_shown(), detailed_progress() as (on_step, on_detail):
-        for row in measure_all(request, on_step, on_detail):
-            rows.append(row)
-            if out is not None:
-                append_row(out, row)
-            if row.interrupted:
-                break
-    print_sections([*map(describe, rows), summary(rows)])
-    warn(dict.fromkeys(notice for row in rows for notice in row.subject.notices))
     if out is not None:
-        click.echo(f"\nappended {len(rows)} to {out}")
-    if rows[-1].interrupted:
-        raise KeyboardInterrupt
+        require_results(out)
+    rows: list[LatencyRow] = []
+    try:
+        with warnings_shown(), detailed_progress() as (on_step, on_detail):
+            for row in measure_all(request, on_step, on_detail):
+                rows.append(row)
+                if out is not None:
+                    append_row(out, row)
+                    click.echo(f"appended to {out}: {row.subject.label}", err=True)
+                if row.interrupted:
+                    raise KeyboardInterrupt
+    finally:  # what was measured is told whatever came after it
+        print_sections([*map(describe, rows), summary(rows)])
+        warn(dict.fromkeys(notice for row in rows for notice in row.subject.notices))

@@ -13,7 +13,7 @@ from briges.benchmarks.accuracy.rows import AccuracyRow
 from briges.benchmarks.kernel_rows import KernelRow
 from briges.benchmarks.roofline.rows import EstimateRow
 from briges.benchmarks.rows import RESULT_SCHEMA, LatencyRow, UnmeasuredRow
-from briges.runtime.errors import ResultError
+from briges.runtime.errors import OutputError, ResultError
 from briges.runtime.files import translated
 from briges.runtime.records import RecordError, from_object, parse_json
 
@@ -30,20 +30,47 @@ _KINDS: dict[str, type[Row]] = {
 }
 
 
+# The first field of every row, as it is written: by it a file of ours is known.
+_BEGINS = b'{"schema_version": '
+
+
+def require_results(path: Path) -> None:
+    """Refuse, before minutes of measuring, a file that rows cannot be added to, or that holds something else.
+
+    Raises OutputError.
+    """
+    with translated(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        existed = path.exists()
+        with path.open("ab"):
+            pass
+        if not existed:
+            path.unlink()
+            return
+        with path.open("rb") as file:
+            begins = file.read(len(_BEGINS))
+    if not _BEGINS.startswith(begins):
+        raise OutputError(
+            subject=f"output {path}",
+            came="exists and does not hold results",
+            expected="a new file, or one that `briges bench` or `briges eval` wrote",
+            cure="name another with --json",
+        )
+
+
 def append_row(path: Path, row: Row) -> None:
     """Add one row to the file ``path``, which is made if it is not there. Raises OutputError.
 
     The row is on the disk when this returns. What a killed run left of a line is cut off first.
     """
+    require_results(path)
     line = json.dumps(dataclasses.asdict(row), allow_nan=False).encode() + b"\n"
-    with translated(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("r+b" if path.exists() else "x+b") as file:
-            file.truncate(_whole_bytes(file.read()))
-            file.seek(0, os.SEEK_END)
-            file.write(line)
-            file.flush()
-            os.fsync(file.fileno())
+    with translated(path), path.open("r+b" if path.exists() else "x+b") as file:
+        file.truncate(_whole_bytes(file.read()))
+        file.seek(0, os.SEEK_END)
+        file.write(line)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def read_rows(paths: Iterable[Path]) -> list[Row]:

@@ -16,7 +16,7 @@ from briges.benchmarks.accuracy.rows import AccuracyRow, Protocol
 from briges.benchmarks.accuracy.samples import Sample, open_dataset
 from briges.benchmarks.accuracy.sets import SETS
 from briges.benchmarks.accuracy.tasks import AffineInvariant, Task
-from briges.benchmarks.records import append_row
+from briges.benchmarks.records import append_row, require_results
 from briges.runtime import contracts
 from briges.runtime.backend import Provider
 from briges.runtime.errors import UsageError
@@ -61,6 +61,8 @@ def evaluate_all(request: EvalRequest) -> Iterator[AccuracyRow]:
     DepthEstimator raises.
     """
     _check(request)
+    if request.json:
+        require_results(request.json)
     # Before the bundle: a typo must not cost loading a model.
     samples, truth = _open_dataset(request)
     partial = request.json.with_name(request.json.name + ".partial.jsonl") if request.json else None

@@ -33,7 +33,7 @@ def test_it_prints_every_figure_and_appends_the_row(stub: Path, tmp_path: Path) 
     assert "against fp32" in found.out
     assert "from a decoded uint8 photograph in host memory" in " ".join(found.out.split())
     assert found.err.count("RANDOM WEIGHTS") == 2  # as it is loaded, and under the figures
-    assert f"appended 1 to {out}" in found.out
+    assert f"appended to {out}: stub fp32 56x70" in found.err
     (row,) = latency_rows(read_rows([out]))
     assert row.method.command.startswith("briges bench latency ")
     assert row.method.frame_size == "56x70"
@@ -86,6 +86,17 @@ def test_a_damaged_bundle_is_one_clear_error_and_what_came_before_is_kept(stub: 
     assert found.code == 1
     assert "model.onnx has sha256" in found.err
     assert len(read_rows([out])) == 1
+    assert "host overhead" in found.out
+
+
+def test_a_place_that_cannot_take_results_is_refused_before_anything_is_timed(stub: Path, tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("chapter one\nchapter two, without a newline at its end")
+    for place, problem in ((tmp_path / "thesis.txt", "does not hold results"), (tmp_path, "Is a directory")):
+        found = run_briges("bench", "latency", stub, *QUICK, "--json", place)
+        assert found.code == 1
+        assert problem in found.err
+        assert "timing" not in found.err
+    assert (tmp_path / "thesis.txt").read_text().endswith("at its end")
 
 
 @pytest.mark.parametrize(

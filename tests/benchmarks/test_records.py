@@ -10,7 +10,7 @@ import pytest
 from support.result_rows import make_accuracy_row, make_estimate_row, make_latency_row, make_unmeasured_row
 
 from briges.benchmarks.kernel_rows import KernelRow
-from briges.benchmarks.records import append_row, read_rows
+from briges.benchmarks.records import append_row, read_rows, require_results
 from briges.runtime.errors import OutputError, ResultError
 
 KERNEL = KernelRow(1, "kernel", "2026-01-02", "time", "gate", {"median_ms": 0.1}, (0.1, 0.2), None, {"device": "none"})
@@ -80,6 +80,26 @@ def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
         read_rows([tmp_path / "absent"])
     with pytest.raises(ResultError, match="Is a directory"):
         read_rows([tmp_path])
+
+
+@pytest.mark.parametrize("content", [b"a line\nhalf a line", b"{}", b"\xff\xd8\xff"])
+def test_somebody_elses_file_is_left_alone(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "file").write_bytes(content)
+    with pytest.raises(OutputError, match="exists and does not hold results"):
+        append_row(tmp_path / "file", make_estimate_row())
+    assert (tmp_path / "file").read_bytes() == content
+
+
+def test_a_file_that_was_killed_in_its_first_line_can_be_added_to(tmp_path: Path) -> None:
+    for begun in (b"", b'{"schem', b'{"schema_version": 1, "ki'):
+        (tmp_path / "file").write_bytes(begun)
+        append_row(tmp_path / "file", make_estimate_row())
+        assert len(read_rows([tmp_path / "file"])) == 1
+
+
+def test_asking_whether_a_file_can_be_written_leaves_none_behind(tmp_path: Path) -> None:
+    require_results(tmp_path / "results.jsonl")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_place_that_cannot_be_written_is_an_output_error(tmp_path: Path) -> None:
