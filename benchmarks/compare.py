@@ -18,8 +18,9 @@ _SEED = 0
 # A median of resampled medians needs no more; more would take minutes.
 _MOST_SAMPLES = 4000
 _KEY = ("preset", "precision", "size", "batch", "engine", "attention", "temperature", "semantic_interval", "cuda_graph")
+_HOW = ("mode", "frame_size", "copies", "images", "streams", "threads", "rate_fps")
 # What changes from one moment to the next on the same machine.
-_FLEETING = ("temperature_c",)
+_FLEETING = ("temperature_c", "clocks")
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,14 @@ def compare_rows(old: Sequence[LatencyRow], new: Sequence[LatencyRow]) -> tuple[
 
     Of several rows of the same the last one counts. Raises ResultError if there is no pair.
     """
+    for row in (*old, *new):
+        if not row.samples_ms or min(row.samples_ms) <= 0:
+            raise ResultError(
+                subject=row.subject.label,
+                came="it has no samples, or some that took no time",
+                expected="latencies above 0",
+                cure="measure it again",
+            )
     before, after = {_key(row): row for row in old}, {_key(row): row for row in new}
     if len(before) == len(after) == 1:
         (first,), (second,) = before.values(), after.values()
@@ -63,7 +72,7 @@ def compare_rows(old: Sequence[LatencyRow], new: Sequence[LatencyRow]) -> tuple[
 
 def _key(row: LatencyRow) -> tuple[object, ...]:
     method = row.method
-    how = (method.mode, method.frame_size, method.copies, method.streams, method.rate_fps)
+    how = tuple(getattr(method, name) for name in _HOW)
     return (*(getattr(row.subject, name) for name in _KEY), *how)
 
 
@@ -92,8 +101,13 @@ def _differences(old: LatencyRow, new: LatencyRow) -> list[str]:
     found = []
     for name in (*_KEY, "backend", "manifest_sha256"):
         found += _difference(name, getattr(old.subject, name), getattr(new.subject, name))
-    for name in ("mode", "frame_size", "copies", "streams", "rate_fps", "timed_region"):
+    for name in (*_HOW, "timed_region", "frames"):
         found += _difference(name, getattr(old.method, name), getattr(new.method, name))
+    locked = ["not locked" in (row.environment.clocks or "") for row in (old, new)]
+    found += _difference("clocks not locked", *locked)  # how many MHz it is at the moment says nothing
+    found += [
+        f"the median of {name} never settled" for name, row in (("OLD", old), ("NEW", new)) if not row.stability.stable
+    ]
     found += _difference("interrupted", old.interrupted, new.interrupted)
     for field in dataclasses.fields(Environment):
         if field.name not in (*_FLEETING, "versions"):

@@ -20,7 +20,7 @@ class Percent(click.ParamType[float]):
             share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
         except ValueError:
             share = -1.0
-        if not 0 <= share < 100:
+        if not 0 <= share < 1:
             self.fail(f"{text!r} is no share: write 5% or 0.05", param, ctx)
         return share
 
@@ -65,7 +65,7 @@ def compare(old: Path, new: Path, fail_if_slower: float | None) -> None:
     columns = ("old p50 ms", "new p50 ms", "ratio", "95 % interval", "measurement")
     print_sections([Section("NEW over OLD: above 1 is slower", cells, columns)])
     for difference in dict.fromkeys(text for found in comparisons for text in found.differences):
-        warn([f"not the same in both: {difference}"])
+        warn([f"beware: {difference}"])
     for label in () if same else alone:
         click.echo(f"only in one file: {label}")
     if fail_if_slower is None:

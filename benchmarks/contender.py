@@ -16,6 +16,7 @@ from briges.benchmarks.frames import Frames, in_turn
 from briges.benchmarks.rows import Subject
 from briges.benchmarks.subject import subject_of
 from briges.runtime.backend import GraphChoice, Provider
+from briges.runtime.cuda.device import Buffer, Device, HostBuffer
 from briges.runtime.errors import UsageError
 from briges.runtime.estimator import DepthEstimator, nearest_graph
 from briges.runtime.manifest import Manifest
@@ -46,7 +47,8 @@ class Contender(Protocol):
     """Something that turns photographs into depth.
 
     ``device_name``: the GPU, None for a CPU. ``packages``: whose versions matter. ``timed_region``: in words.
-    ``images``: per request.
+    ``images``: per request. ``device_index``: the GPU's number, None for a CPU. ``unlike_requests``: after so many,
+    every kind of request has been made once: other sizes of frames, and with and without semantics.
     """
 
     subject: Subject
@@ -56,6 +58,8 @@ class Contender(Protocol):
     timed_region: str
     copies: bool | None
     images: int
+    device_index: int | None
+    unlike_requests: int
 
     def load(self, frames: Frames) -> None:
         """Make ready what requests use. Before the first of them."""
@@ -79,9 +83,12 @@ class BundleContender:
     def __init__(self, estimator: DepthEstimator, spec: RunSpec, frames: Frames | None = None) -> None:
         self._estimator, self._spec = estimator, spec
         self.manifest = estimator.manifest
-        on_gpu = self.manifest.flavour != "onnxruntime"
-        self.device_name = _gpu_name(spec.device) if on_gpu else None
-        self.copies = (spec.copies is not False) if on_gpu else None
+        # ONNX Runtime on CUDA takes the first GPU, and copies within its call.
+        on_cuda = estimator.backend_name.endswith(" CUDA")
+        self.device_index = 0 if on_cuda else spec.device if self.manifest.flavour != "onnxruntime" else None
+        self.device_name = None if self.device_index is None else _gpu_name(self.device_index)
+        self.copies = None if self.device_index is None else spec.copies is not False
+        self.unlike_requests = 1
         self.timed_region = TIMED_ON_DEVICE if self.copies is False else TIMED_REGION
         self.packages = _PACKAGES[self.manifest.flavour]
         self.images = spec.images or self.manifest.model.batch
@@ -96,6 +103,7 @@ class BundleContender:
         """As of ``Contender``."""
         self._frames = frames
         self.subject = self._describe(frames)
+        self.unlike_requests = max(count_unlike(frames, self.images), 2 if self._spec.semantic_interval > 1 else 1)
         self._inputs = list(frames.images)
         self._outs = [np.empty(image.shape[:2], np.float32) for image in frames.images]
         if self.copies is False:
@@ -141,6 +149,12 @@ class BundleContender:
         )
 
 
+def count_unlike(frames: Frames, images: int) -> int:
+    """How many requests of ``images`` it takes until every size of ``frames`` has come once."""
+    first = {image.shape: index for index, image in reversed(list(enumerate(frames.images)))}
+    return max(first.values()) // images + 1
+
+
 @contextlib.contextmanager
 def open_bundle(bundle: Path, spec: RunSpec) -> Iterator[BundleContender]:
     """Load ``bundle``. Raises what DepthEstimator does, and UsageError for a ``copies`` that it has not."""
@@ -161,6 +175,13 @@ def open_bundle(bundle: Path, spec: RunSpec) -> Iterator[BundleContender]:
 
 
 def _require_copies(manifest: Manifest, spec: RunSpec) -> None:
+    if spec.cuda_graph is True and manifest.flavour == "onnxruntime":
+        raise UsageError(
+            subject="--cuda-graph",
+            came="a bundle of ONNX Runtime, which records none",
+            expected="a TensorRT bundle",
+            cure="leave the option out",
+        )
     images = spec.images or manifest.model.batch
     if spec.copies is False and (manifest.flavour == "onnxruntime" or images > 1):
         why = "a bundle of ONNX Runtime" if manifest.flavour == "onnxruntime" else f"requests of {images} images"
@@ -214,19 +235,27 @@ def _on_device(image: NDArray[np.uint8], index: int) -> Iterator[_DeviceArray]:
     from briges.runtime.cuda.choose import open_device
 
     device = open_device(index)
-    try:
+    with contextlib.ExitStack() as undo:
+        undo.callback(device.close)
         with device.current():
-            staging, buffer = device.allocate_host(image.size), device.allocate(image.size)
-            stream = device.stream()
-            staging.array[:] = image.reshape(-1)  # [h, w, 3] -> [h * w * 3]
-            device.copy(buffer.pointer, staging.pointer, image.size, stream)
-            stream.synchronize()
-            staging.free()
+            buffer = device.allocate(image.size)
+        undo.enter_context(_freed(device, buffer))
+        with device.current():
+            staging, stream = device.allocate_host(image.size), device.stream()
+            with _freed(device, staging):
+                staging.array[:] = image.reshape(-1)  # [h, w, 3] -> [h * w * 3]
+                device.copy(buffer.pointer, staging.pointer, image.size, stream)
+                stream.synchronize()
         yield _DeviceArray(buffer.pointer, image.shape)
-        with device.current():
-            buffer.free()
+
+
+@contextlib.contextmanager
+def _freed(device: Device, memory: Buffer | HostBuffer) -> Iterator[None]:
+    try:
+        yield
     finally:
-        device.close()
+        with device.current():
+            memory.free()
 
 
 _PACKAGES = {

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from briges.runtime.photographs import load_photographs
+from briges.runtime.preprocess import check_image_size
 
 # Enough for another one each time, few enough for the memory of a small device: 1080p frames are 6 MB each.
 MAX_FRAMES = 16
@@ -32,6 +33,8 @@ def load_frames(source: Path | None, size: tuple[int, int] | None) -> Frames:
     size: height and width to which they are resized; None leaves those of files as they are.
     Raises ImageError if there is none, or one cannot be read.
     """
+    if size is not None:
+        check_image_size(*size, f"--frame-size {size[0]}x{size[1]}")
     if source is None:
         images, name = load_photographs(), "photographs that come with briges-trt"
         size = size or _PHOTOGRAPH_SIZE

@@ -28,6 +28,7 @@ from briges.benchmarks.streams import time_streams
 from briges.benchmarks.telemetry import energy_mj, telemetry
 from briges.benchmarks.timing import Clock, HostClock, Plan, Samples, time_fixed_rate, time_single_stream, warm_up
 from briges.benchmarks.usage import HostUsage, allocated_bytes, watch_host
+from briges.runtime.errors import BrigesError
 from briges.runtime.result import Timings
 
 # A tenth of a microsecond: finer is noise, and files hold every sample.
@@ -36,13 +37,13 @@ _DIGITS = 4
 
 @dataclass(frozen=True)
 class LatencySpec:
-    """What is asked for. ``device``: the GPU's number. ``locked``: its clocks are held. ``command``: what was typed."""
+    """What is asked for. ``locked``: the GPU's clocks are held. ``command``: what was typed."""
 
     plan: Plan
     mode: Mode = "single-stream"
     streams: int = 1
     rate_fps: float | None = None
-    device: int = 0
+    threads: int | None = None
     locked: bool = False
     command: str = ""
 
@@ -56,25 +57,28 @@ def measure_latency(
     on_step: Callable[[str], None],
     on_progress: Callable[[float], None],
     clock: Clock | None = None,
-) -> LatencyRow:
+    host_before_bytes: int | None = None,
+) -> tuple[LatencyRow, BrigesError | None]:
     """Check the output of ``contender``, the model of ``bundle``, then time its requests on ``frames``.
 
-    Raises BackendError for a wrong output, before anything is timed, and what the contender raises. Ctrl-C while timing
-    gives the row of what was measured, marked as interrupted.
+    host_before_bytes: what the process held before the contender was loaded
+    Raises BackendError for a wrong output, before anything is timed, and what the contender raises until then. Ctrl-C
+    or an error while timing gives the row of what was measured, marked as interrupted, and the error.
     """
     clock = clock or HostClock()
     contender.load(frames)
     on_step(f"checking the output of {contender.subject.label}")
     check = check_output(contender, bundle)
     on_step(f"warming up for {spec.plan.warm_up_s:g} s")
-    warm_up(contender.request, spec.plan, clock)
+    warm_up(contender.request, spec.plan, clock, contender.unlike_requests)
     allocated = allocated_bytes(lambda: contender.request(0))
     on_step(f"timing for {spec.plan.duration_s:g} s or more, {spec.mode}")
-    with telemetry(spec.device if contender.device_name else None) as told, watch_host() as host:
+    with telemetry(contender.device_index) as told, watch_host() as host:
         started_s = clock.now_s()
         samples, camera = _time(contender, spec, clock, on_progress)
     readings = told.readings(started_s)
-    return _row(contender, frames, spec, check, samples, camera, readings, _usage(host, readings, allocated))
+    usage = _usage(host, host_before_bytes, readings, allocated, told.power)
+    return _row(contender, frames, spec, check, samples, camera, readings, usage), samples.failure
 
 
 def _time(
@@ -88,23 +92,28 @@ def _time(
     try:
         for _ in range(spec.streams - 1):
             twins.append(contender.twin())
-            warm_up(twins[-1].request, dataclasses.replace(spec.plan, warm_up_s=0), clock)
+            warm_up(twins[-1].request, dataclasses.replace(spec.plan, warm_up_s=0), clock, contender.unlike_requests)
         return time_streams([one.request for one in (contender, *twins)], spec.plan, clock, on_progress), None
     finally:
         for twin in twins:
             twin.close()
 
 
-def _usage(host: HostUsage, readings: Sequence[Reading], allocated: int) -> Usage:
+def _usage(
+    host: HostUsage, before_bytes: int | None, readings: Sequence[Reading], allocated: int, power: str | None
+) -> Usage:
     taken = [one.memory_used_bytes for one in readings if one.memory_used_bytes is not None]
     return Usage(
+        host_before_bytes=before_bytes,
         host_steady_bytes=host.steady_bytes,
         host_peak_bytes=host.peak_bytes,
         device_steady_bytes=taken[-1] if taken else None,
         device_peak_bytes=max(taken) if taken else None,
         allocated_bytes_per_request=allocated,
         cpu=host.cpu,
+        other_cpu=host.other_cpu,
         energy_mj_per_frame=None,
+        power=power,
     )
 
 
@@ -144,6 +153,7 @@ def _row(
             min_iterations=spec.plan.min_iterations,
             images=contender.images,
             streams=spec.streams,
+            threads=spec.threads,
             rate_fps=spec.rate_fps,
             percentiles=PERCENTILES,
             command=spec.command,
@@ -169,7 +179,7 @@ def _row(
             contender.packages,
             temperatures_c=(warm[0], warm[-1]) if warm else (),
             tensorrt=manifest.flavour_version if on_tensorrt else None,
-            index=spec.device,
+            index=contender.device_index or 0,
             locked=spec.locked,
         ),
     )

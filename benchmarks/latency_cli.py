@@ -68,8 +68,10 @@ def latency(bundles: tuple[Path, ...], backends: tuple[str, ...], out: Path | No
     Half an hour, to see whether the device gets hot and slow:
       briges bench latency build/engine --soak 30 --json soak.jsonl
 
-    Runs for the duration and the iterations, then until the median is stable within 1 %, up to five times as long; a
-    median that never was is marked. Percentiles are nearest rank. Look at results with `briges bench report`.
+    Runs for the duration and the iterations; a single stream then until its median is stable within 1 %, up to five
+    times as long, and a median that never was is marked, as is a machine on which others were busy. Percentiles are
+    nearest rank. Memory is of the whole process, and names what was there before: `briges bench matrix` gives each
+    backend its own. Look at results with `briges bench report`.
     """
     from briges.benchmarks.latency_run import make_request, measure_all
     from briges.benchmarks.latency_text import describe, summary

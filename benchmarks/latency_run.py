@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 from briges.benchmarks.clocks import locked_clocks
 from briges.benchmarks.contender import Contender, RunSpec, open_bundle
-from briges.benchmarks.frames import load_frames
+from briges.benchmarks.frames import Frames, load_frames
 from briges.benchmarks.latency import LatencySpec, collect_stages, measure_latency
-from briges.benchmarks.rows import LatencyRow, Mode, Stage
+from briges.benchmarks.rows import WITHOUT_GRAPH, LatencyRow, Mode, Stage
 from briges.benchmarks.timing import HostClock, Plan, warm_up
-from briges.runtime.errors import MissingExtraError, UsageError
+from briges.benchmarks.usage import resident_bytes
+from briges.runtime.errors import BrigesError, MissingExtraError, UsageError
 
 if TYPE_CHECKING:
     from briges.export.checkpoints import WeightFiles
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 # Requests without a CUDA graph, to tell its engines apart.
 _APART = 30
 _TELL_EVERY_S = 0.25
+# Of seconds, minutes and frames per second: beyond these nobody means it, not a number least of all.
+_SMALLEST, _LARGEST = 1e-6, 1e6
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,22 @@ def make_request(
             expected="one of them: each is another way to send requests",
             cure="measure one after the other; the rows of one --json file are kept apart",
         )
+    for option, name in (
+        ("--soak", "soak_min"),
+        ("--rate", "rate_fps"),
+        ("--warmup-s", "warmup_s"),
+        ("--duration-s", "duration_s"),
+    ):
+        if not (value := options[name] or 0.0) < _LARGEST or 0 < value < _SMALLEST:
+            expected = f"a number from {_SMALLEST:g} to {_LARGEST:g}"
+            raise UsageError(subject=option, came=f"{value:g}", expected=expected, cure="give one in that range")
+    if options["checkpoint"] and set(backends) == {"engine"}:
+        raise UsageError(
+            subject="--checkpoint",
+            came="given without a backend of PyTorch",
+            expected="--backend torch-eager or torch-compile: a bundle has its weights",
+            cure="add such a backend, or leave the option out",
+        )
     duration_s = soak_min * 60 if soak_min else options["duration_s"]
     plan = Plan(options["warmup_s"], duration_s, options["min_iterations"], settle=not soak_min)
     mode: Mode = (
@@ -76,7 +95,15 @@ def make_request(
             copies=options["copies"],
             images=options["batch"],
         ),
-        spec=LatencySpec(plan, mode, streams, rate_fps, options["device"], options["lock_clocks"], command),
+        spec=LatencySpec(
+            plan,
+            mode,
+            streams,
+            rate_fps,
+            threads=options["threads"],
+            locked=options["lock_clocks"],
+            command=command,
+        ),
         lock_clocks=options["lock_clocks"],
         weights=(options["checkpoint"], options["depth_weights"], options["semantic_weights"]),
     )
@@ -90,16 +117,30 @@ def measure_all(
     for bundle in request.bundles:
         for backend in request.backends:
             on_step(f"loading {bundle}, {backend}")
-            with _open(bundle, backend, request) as contender:
-                on_gpu = request.spec.device if contender.device_name else None
-                with locked_clocks(on_gpu) if request.lock_clocks else contextlib.nullcontext():
-                    row = measure_latency(
-                        contender, bundle, frames, request.spec, on_step=on_step, on_progress=_seldom(on_detail)
+            before_bytes = resident_bytes()
+            with contextlib.ExitStack() as clocks:
+                with _open(bundle, backend, request) as contender:
+                    if request.lock_clocks:
+                        clocks.enter_context(locked_clocks(contender.device_index))
+                    row, failure = measure_latency(
+                        contender,
+                        bundle,
+                        frames,
+                        request.spec,
+                        on_step=on_step,
+                        on_progress=_seldom(on_detail),
+                        host_before_bytes=before_bytes,
                     )
-            if row.subject.cuda_graph and not row.interrupted:
-                on_step("timing each engine without a CUDA graph")
-                row = dataclasses.replace(row, stages=(*row.stages, *_stages_apart(bundle, request)))
+                if row.subject.cuda_graph and not row.interrupted:
+                    on_step("timing each engine without a CUDA graph")
+                    try:
+                        row = dataclasses.replace(row, stages=(*row.stages, *_stages_apart(bundle, request, frames)))
+                    except (BrigesError, KeyboardInterrupt):
+                        yield row  # what was measured is kept
+                        raise
             yield row
+            if failure is not None:
+                raise failure
 
 
 def _seldom(on_detail: Callable[[str], None]) -> Callable[[float], None]:
@@ -138,15 +179,13 @@ def _source(weights: tuple[Path | None, Path | None, Path | None]) -> WeightFile
     return WeightFiles(checkpoint, depth_weights, semantic_weights) if checkpoint else None
 
 
-def _stages_apart(bundle: Path, request: LatencyRequest) -> tuple[Stage, ...]:
+def _stages_apart(bundle: Path, request: LatencyRequest, frames: Frames) -> tuple[Stage, ...]:
     """The engines of a request in a run of their own, since nothing inside a CUDA graph can be timed."""
     with open_bundle(bundle, dataclasses.replace(request.run, cuda_graph=False)) as contender:
-        contender.load(load_frames(request.frames, request.frame_size))
+        contender.load(frames)
         warm_up(contender.request, request.spec.plan, HostClock())
         stages = collect_stages([contender.request(number) for number in range(_APART)])
     known = ("host to device", "preprocess", "postprocess", "device to host")
     return tuple(
-        dataclasses.replace(stage, name=f"{stage.name} (without CUDA graph)")
-        for stage in stages
-        if stage.name not in known
+        dataclasses.replace(stage, name=stage.name + WITHOUT_GRAPH) for stage in stages if stage.name not in known
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Sequence
 
-from briges.benchmarks.rows import LatencyRow
+from briges.benchmarks.rows import LatencyRow, is_disturbed
 from briges.runtime.agreement import headroom
 from briges.runtime.tables import Section
 
@@ -27,7 +27,7 @@ def describe(row: LatencyRow) -> Section:
         *_stages(row),
         ("host overhead", f"median {statistics.median(row.overhead_ms):.2f} ms per request outside the engine"),
         ("memory", _memory(row)),
-        ("CPU", f"{row.usage.cpu:.2f} cores{_energy(row)}"),
+        ("CPU", _cpu(row)),
         ("output", row.check.skipped or _headroom(row)),
         ("timed", f"{method.timed_region}; {method.frames}, {method.frame_size}; {method.images} image(s) a request"),
         ("machine", _machine(row)),
@@ -82,7 +82,8 @@ def _stages(row: LatencyRow) -> list[tuple[str, str]]:
 
 def _memory(row: LatencyRow) -> str:
     usage = row.usage
-    parts = [f"host {_megabytes(usage.host_steady_bytes)}, peak {_megabytes(usage.host_peak_bytes)}"]
+    before = f"{_megabytes(usage.host_before_bytes)} before it was loaded"
+    parts = [f"host {_megabytes(usage.host_steady_bytes)}, peak {_megabytes(usage.host_peak_bytes)}, {before}"]
     if usage.device_peak_bytes is not None:
         parts.append(f"device {_megabytes(usage.device_steady_bytes)}, peak {_megabytes(usage.device_peak_bytes)}")
     parts.append(f"{usage.allocated_bytes_per_request / 1e3:.1f} kB allocated by Python and NumPy in a request")
@@ -93,9 +94,14 @@ def _megabytes(size_bytes: int | None) -> str:
     return "unknown" if size_bytes is None else f"{size_bytes / 1e6:.0f} MB"
 
 
-def _energy(row: LatencyRow) -> str:
-    energy = row.usage.energy_mj_per_frame
-    return "" if energy is None else f"; {energy:.1f} mJ per image"
+def _cpu(row: LatencyRow) -> str:
+    usage, parts = row.usage, [f"{row.usage.cpu:.2f} cores"]
+    if usage.other_cpu is not None:
+        busy = "OTHERS WERE BUSY: " if is_disturbed(row) else "others "
+        parts.append(f"{busy}{usage.other_cpu:.2f}")
+    if usage.energy_mj_per_frame is not None:
+        parts.append(f"{usage.energy_mj_per_frame:.1f} mJ per image, of {usage.power}")
+    return "; ".join(parts)
 
 
 def _headroom(row: LatencyRow) -> str:

@@ -6,8 +6,11 @@ same command measures what is missing. A case that fails leaves a row with the r
 
 from __future__ import annotations
 
+import dataclasses
+import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -15,8 +18,8 @@ from pathlib import Path
 
 from briges.benchmarks.environment import read_environment
 from briges.benchmarks.matrix_spec import Case, MatrixSpec
-from briges.benchmarks.records import append_row, read_rows
-from briges.benchmarks.rows import RESULT_SCHEMA, UnmeasuredRow
+from briges.benchmarks.records import Row, append_row, read_rows
+from briges.benchmarks.rows import RESULT_SCHEMA, LatencyRow, UnmeasuredRow
 from briges.runtime.errors import ResultError
 from briges.runtime.files import replacing
 
@@ -46,12 +49,21 @@ def run_matrix(spec: MatrixSpec, folder: Path, on_step: Callable[[str], None]) -
             yield Outcome(case, results, True, None)
             continue
         on_step(f"{number} of {len(cases)}: {case.name}")
-        reason = None
-        with replacing(results) as temporary:
-            temporary.unlink()
-            if reason := _measure(case, spec, folder / "bundles", temporary):
-                append_row(temporary, _unmeasured(case, reason))
+        with replacing(results) as temporary, tempfile.TemporaryDirectory() as scratch:
+            temporary.unlink()  # so that rows can be added to it
+            reason = _measure(case, spec, folder / "bundles", Path(scratch) / results.name)
+            rows: list[Row] = [_unmeasured(case, reason)] if reason else read_rows([Path(scratch) / results.name])
+            for row in rows:
+                append_row(temporary, _tidied(row, scratch))
         yield Outcome(case, results, False, reason)
+
+
+def _tidied(row: Row, scratch: str) -> Row:
+    """A row whose command does not name the folder that is gone by now."""
+    if not isinstance(row, LatencyRow):
+        return row
+    command = row.method.command.replace(f"{scratch}{os.sep}", "")
+    return dataclasses.replace(row, method=dataclasses.replace(row.method, command=command))
 
 
 def _is_measured(results: Path) -> bool:
@@ -63,7 +75,7 @@ def _is_measured(results: Path) -> bool:
 
 def _measure(case: Case, spec: MatrixSpec, bundles: Path, out: Path) -> str | None:
     """Export, build, time; or why not."""
-    model = bundles / f"{case.preset}_{case.size or 'own-size'}_{case.precision}_{case.attention}_batch{case.batch}"
+    model = bundles / case.model_name
     flavour = case.backend if case.backend in _ON_ENGINE else "onnxruntime"
     bundle = model.with_name(f"{model.name}_{flavour}")
     export = ["export", case.preset, "--out", str(model), "--precision", case.precision, "--attention", case.attention]
@@ -75,7 +87,7 @@ def _measure(case: Case, spec: MatrixSpec, bundles: Path, out: Path) -> str | No
     time = ["bench", "latency", str(bundle), "--backend", backend, "--json", str(out)]
     time += weights if backend != "engine" else []
     for name, value in spec.latency.items():
-        time += [f"--{name}", value]
+        time += [f"--{name}", value] if value else [f"--{name}"]
     for arguments in (export + (weights or ["--random-weights", "0"]), build, time):
         if reason := _failure(arguments):
             return reason

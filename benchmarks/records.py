@@ -39,16 +39,20 @@ def require_results(path: Path) -> None:
 
     Raises OutputError.
     """
-    with translated(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        existed = path.exists()
-        with path.open("ab"):
-            pass
-        if not existed:
-            path.unlink()
-            return
-        with path.open("rb") as file:
-            begins = file.read(len(_BEGINS))
+    try:
+        with translated(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            existed = path.exists()
+            with path.open("ab"):
+                pass
+            if not existed:
+                path.unlink()
+                return
+            with path.open("rb") as file:
+                begins = file.read(len(_BEGINS))
+    except OutputError as error:
+        cure = error.cure.replace("--out", "--json")
+        raise OutputError(subject=error.subject, came=error.came, expected=error.expected, cure=cure) from error
     if not _BEGINS.startswith(begins):
         raise OutputError(
             subject=f"output {path}",
@@ -66,9 +70,11 @@ def append_row(path: Path, row: Row) -> None:
     require_results(path)
     line = json.dumps(dataclasses.asdict(row), allow_nan=False).encode() + b"\n"
     with translated(path), path.open("r+b" if path.exists() else "x+b") as file:
-        file.truncate(_whole_bytes(file.read()))
-        file.seek(0, os.SEEK_END)
-        file.write(line)
+        data = file.read()
+        whole = _whole_bytes(data)
+        file.truncate(whole)
+        file.seek(whole)
+        file.write(b"\n" * (whole > 0 and data[whole - 1 : whole] != b"\n") + line)
         file.flush()
         os.fsync(file.fileno())
 
@@ -114,8 +120,13 @@ def _parse(path: Path, number: int, line: bytes) -> Row:
 
 
 def _whole_bytes(data: bytes) -> int:
-    """How many bytes hold whole lines."""
-    return data.rfind(b"\n") + 1
+    """How many bytes hold whole lines; the last may lack its end, as editors leave it."""
+    start = data.rfind(b"\n") + 1
+    try:
+        parse_json(data[start:])
+    except RecordError:
+        return start
+    return len(data)
 
 
 def _unreadable(path: Path, came: str) -> ResultError:

@@ -13,6 +13,9 @@ from briges.runtime.agreement import Agreement, Limits, Precision
 
 RESULT_SCHEMA = 1
 
+# How the stages of engines end that were timed in a run of their own, since nothing inside a CUDA graph can be.
+WITHOUT_GRAPH = " (without CUDA graph)"
+
 Clock = Literal["host", "device"]
 Mode = Literal["single-stream", "multi-stream", "fixed-rate", "soak"]
 Engine = Literal["onnxruntime", "tensorrt", "tensorrt-rtx", "torch-eager", "torch-compile"]
@@ -86,7 +89,8 @@ class Method:
     """How it was measured. ``timed_region``: from what to what, in words. ``frames``: which, of what ``frame_size``.
 
     ``images``: photographs per request, by default the engine's batch. ``streams``: estimators at work at once.
-    ``rate_fps``: requests per second of a camera, for mode "fixed-rate".
+    ``threads``: CPU threads of one inference, None for one per core. ``rate_fps``: requests per second of a camera, for
+    mode "fixed-rate".
     """
 
     mode: Mode
@@ -99,6 +103,7 @@ class Method:
     min_iterations: int
     images: int
     streams: int
+    threads: int | None
     rate_fps: float | None
     percentiles: str
     command: str
@@ -179,17 +184,22 @@ class Reading:
 class Usage:
     """Memory and CPU. Bytes that the process holds on the host, and that are taken on the device by everybody.
 
+    ``host_before_bytes``: held before the contender was loaded, by libraries and contenders before it.
     ``allocated_bytes_per_request``: of Python and NumPy, at most, in a request of its own. ``cpu``: seconds of CPU per
-    second, 1.0 is one core. ``energy_mj_per_frame``: millijoule of the whole device.
+    second, 1.0 is one core; ``other_cpu``: of all other processes, which disturb. ``energy_mj_per_frame``: millijoule
+    of what ``power`` names, None where nothing tells it.
     """
 
+    host_before_bytes: int | None
     host_steady_bytes: int | None
     host_peak_bytes: int | None
     device_steady_bytes: int | None
     device_peak_bytes: int | None
     allocated_bytes_per_request: int
     cpu: float
+    other_cpu: float | None
     energy_mj_per_frame: float | None
+    power: str | None
 
 
 @dataclass(frozen=True)
@@ -240,3 +250,9 @@ class UnmeasuredRow:
     case: dict[str, str]
     reason: str
     environment: Environment
+
+
+def is_disturbed(row: LatencyRow) -> bool:
+    """Whether other processes took more than 5 % of the machine while it was timed."""
+    other = row.usage.other_cpu
+    return other is not None and other > 0.05 * row.environment.cores

@@ -13,7 +13,7 @@ from typing import Generic, Protocol, TypeVar
 
 from briges.benchmarks.distribution import judge_stability
 from briges.benchmarks.rows import FixedRate
-from briges.runtime.errors import BackendError
+from briges.runtime.errors import BackendError, BrigesError
 
 Answer = TypeVar("Answer")
 
@@ -60,7 +60,7 @@ class Plan:
 @dataclass
 class Samples(Generic[Answer]):
     """What a loop measured, per request in order: when it was due, seconds from the start; milliseconds from then until
-    its answer, ``busy_ms`` of them in ``call``; and what that gave. ``interrupted``: Ctrl-C ended it.
+    its answer, ``busy_ms`` of them in ``call``; and what that gave. ``interrupted``: Ctrl-C ended it, or ``failure``.
     """
 
     due_s: list[float] = field(default_factory=list)
@@ -69,12 +69,13 @@ class Samples(Generic[Answer]):
     answers: list[Answer] = field(default_factory=list)
     seconds: float = 0.0
     interrupted: bool = False
+    failure: BrigesError | None = None
 
 
-def warm_up(call: Callable[[int], object], plan: Plan, clock: Clock) -> None:
-    """At least one request, then more until the time of the plan is over."""
+def warm_up(call: Callable[[int], object], plan: Plan, clock: Clock, least: int = 1) -> None:
+    """At least ``least`` requests, then more until the time of the plan is over."""
     started_s, number = clock.now_s(), 0
-    while number == 0 or clock.now_s() - started_s < plan.warm_up_s:
+    while number < least or clock.now_s() - started_s < plan.warm_up_s:
         call(number)
         number += 1
 
@@ -84,8 +85,8 @@ def time_single_stream(
 ) -> Samples[Answer]:
     """The next request when the last is answered. ``on_progress``: gets the share that is done, 0..1.
 
-    Raises what ``call`` raises, and BackendError for a clock that runs backwards. Ctrl-C keeps what was measured; with
-    nothing measured it is raised.
+    Ctrl-C, an error of ``call`` and a clock that runs backwards, which is a BackendError, end it and keep what was
+    measured; with nothing measured they are raised.
     """
     samples: Samples[Answer] = Samples()
     started_s = clock.now_s()
@@ -106,8 +107,8 @@ def time_single_stream(
                     return samples
                 check_at = len(samples.answers) + max(1, len(samples.answers) // 10)  # judging costs time too
             on_progress(_share(samples, plan))
-    except KeyboardInterrupt:
-        return _kept(samples)
+    except (KeyboardInterrupt, BrigesError) as error:
+        return _kept(samples, error)
 
 
 def time_fixed_rate(
@@ -139,8 +140,8 @@ def time_fixed_rate(
             samples.answers.append(answer)
             samples.seconds = ended_s - started_s
             on_progress(_share(samples, plan))
-    except KeyboardInterrupt:
-        _kept(samples)
+    except (KeyboardInterrupt, BrigesError) as error:
+        _kept(samples, error)
     return samples, FixedRate(len(samples.answers), missed, queue_max)
 
 
@@ -154,10 +155,14 @@ def _is_over(samples: Samples[Answer], plan: Plan) -> bool:
     return not plan.settle or late or judge_stability(samples.latencies_ms).stable
 
 
-def _kept(samples: Samples[Answer]) -> Samples[Answer]:
-    if not samples.answers:
-        raise KeyboardInterrupt
+def _kept(samples: Samples[Answer], error: KeyboardInterrupt | BrigesError) -> Samples[Answer]:
+    whole = len(samples.answers)
+    if not whole:
+        raise error
+    for column in (samples.due_s, samples.latencies_ms, samples.busy_ms):  # Ctrl-C may come between two of them
+        del column[whole:]
     samples.interrupted = True
+    samples.failure = error if isinstance(error, BrigesError) else None
     return samples
 
 

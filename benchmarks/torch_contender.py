@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,8 +12,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from briges.benchmarks.contender import TIMED_REGION, Contender, RunSpec
+from briges.benchmarks.contender import TIMED_REGION, Contender, RunSpec, count_unlike
 from briges.benchmarks.frames import Frames, in_turn
+from briges.benchmarks.processor import count_cores
 from briges.benchmarks.rows import Subject
 from briges.export.assemble import assemble, with_taps
 from briges.export.checkpoints import WeightFiles
@@ -42,6 +42,7 @@ def open_torch(bundle: Path, form: Form, source: WeightFiles | None, spec: RunSp
     source: the files the bundle was made from; None for a bundle of random weights, which are drawn again.
     Raises UsageError if the weights are not the bundle's, BundleError.
     """
+    _require_defaults(spec)
     manifest = read_manifest(bundle)
     with contextlib.closing(TorchContender(manifest, form, source, spec)) as contender:
         yield contender
@@ -50,7 +51,6 @@ def open_torch(bundle: Path, form: Form, source: WeightFiles | None, spec: RunSp
 class TorchContender:
     """One model in PyTorch. Its buffers are those of the runtime's CPU path."""
 
-    copies: bool | None = None
     timed_region = TIMED_REGION
     packages: tuple[str, ...] = ("numpy", "torch", "triton", "opencv-python-headless", "pillow")
 
@@ -58,17 +58,21 @@ class TorchContender:
         self.manifest, self._form, self._source = manifest, form, source
         self._temperature = 1.0 if spec.temperature is None else spec.temperature
         self.images = spec.images or manifest.model.batch
-        torch.set_num_threads(spec.threads or len(os.sched_getaffinity(0)))
-        self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self._half = self._device.type == "cuda" and manifest.model.precision != "fp32"
-        self.device_name = torch.cuda.get_device_name() if self._device.type == "cuda" else None
+        torch.set_num_threads(spec.threads or count_cores())
+        on_gpu = torch.cuda.is_available()
+        self._device = torch.device("cuda", spec.device) if on_gpu else torch.device("cpu")
+        self._half = on_gpu and manifest.model.precision != "fp32"
+        self.device_name = torch.cuda.get_device_name(self._device) if on_gpu else None
+        self.copies = True if on_gpu else None
+        self.device_index = spec.device if on_gpu else None
+        self.unlike_requests = 1
         self._models: dict[str, _Sized] = {}
         self._scratch = Scratch()
         self.subject = self._describe(manifest.model.graphs[0])
 
     def load(self, frames: Frames) -> None:
         """As of ``Contender``."""
-        self._frames = frames
+        self._frames, self.unlike_requests = frames, count_unlike(frames, self.images)
         self.subject = self._describe(nearest_graph(self.manifest.model.graphs, frames.images[0].shape))
 
     def request(self, number: int) -> Timings:
@@ -148,7 +152,8 @@ class TorchContender:
             size=graph.size,
             batch=self.images,
             engine=self._form,
-            backend=f"{version}, {'compiled' if self._form == 'torch-compile' else 'eager'}",
+            backend=f"{version}, {'compiled' if self._form == 'torch-compile' else 'eager'}"
+            f"{', autocast' if self._half else ''}",
             attention="eager",
             temperature={"none": None, "dynamic": self._temperature, "folded": model.temperature.cross}[
                 model.temperature.mode
@@ -159,6 +164,22 @@ class TorchContender:
             manifest_sha256=None,
             plugin_sha256=None,
             notices=notices(self.manifest),
+        )
+
+
+def _require_defaults(spec: RunSpec) -> None:
+    asked = {
+        "--semantic-interval": spec.semantic_interval > 1,
+        "--no-copies": spec.copies is False,
+        "--cuda-graph": spec.cuda_graph is True,
+        "--provider cuda": spec.provider == "cuda",
+    }
+    if given := [name for name, is_given in asked.items() if is_given]:
+        raise UsageError(
+            subject=given[0],
+            came="given for PyTorch, which does not have it here",
+            expected="options that every --backend of the command has",
+            cure="measure the engine and PyTorch in two commands that append to one --json file",
         )
 
 

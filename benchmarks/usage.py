@@ -21,14 +21,14 @@ _SAMPLE_S = 0.05
 class HostUsage:
     """Of this process, filled in when the block of ``watch_host`` ends; None where the system does not say.
 
-    ``steady_bytes``: resident memory at its end. ``peak_bytes``: the most within it, ``sampled`` where that is the most
-    of samples, which may miss a short one. ``cpu``: seconds of CPU per second, of all threads, 1.0 is one core.
+    ``steady_bytes``: resident memory at its end. ``peak_bytes``: the most within it. ``cpu``: seconds of CPU per
+    second, all threads, 1.0 is one core; ``other_cpu``: those of everything else on the machine.
     """
 
     steady_bytes: int | None = None
     peak_bytes: int | None = None
-    sampled: bool = False
     cpu: float = 0.0
+    other_cpu: float | None = None
 
 
 @contextlib.contextmanager
@@ -41,16 +41,19 @@ def watch_host(process: Path = SELF) -> Iterator[HostUsage]:
     counted = _reset_peak(process)
     with contextlib.ExitStack() as stack:
         samples = [] if counted else stack.enter_context(_sampling(process))
-        cpu_s, started_s = time.process_time(), time.perf_counter()
+        machine_s, cpu_s, started_s = _busy_s(process.parent), time.process_time(), time.perf_counter()
         try:
             yield usage
         finally:
             seconds = time.perf_counter() - started_s
-            usage.cpu = (time.process_time() - cpu_s) / seconds if seconds > 0 else 0.0
+            used_s, ended_s = time.process_time() - cpu_s, _busy_s(process.parent)
+            usage.cpu = used_s / seconds if seconds > 0 else 0.0
+            if machine_s is not None and ended_s is not None and seconds > 0:
+                usage.other_cpu = max(0.0, ended_s - machine_s - used_s) / seconds
             usage.steady_bytes = resident_bytes(process)
             peak = _status_bytes(process, "VmHWM") if counted else max(samples, default=None)
             known = [size for size in (peak, usage.steady_bytes) if size is not None]
-            usage.peak_bytes, usage.sampled = max(known, default=None), bool(known) and not counted
+            usage.peak_bytes = max(known, default=None)
 
 
 def resident_bytes(process: Path = SELF) -> int | None:
@@ -78,6 +81,16 @@ def allocated_bytes(call: Callable[[], object]) -> int:
     finally:
         if not was_tracing:
             tracemalloc.stop()
+
+
+def _busy_s(proc: Path) -> float | None:
+    """Seconds that all cores together have worked since the machine started; None where the system does not say."""
+    try:
+        first = (proc / "stat").read_text(encoding="ascii", errors="replace").partition("\n")[0].split()
+        user, nice, system, _idle, _waiting, interrupts, soft, stolen = map(int, first[1:9])
+    except (OSError, ValueError):
+        return None
+    return (user + nice + system + interrupts + soft + stolen) / os.sysconf("SC_CLK_TCK")
 
 
 def _reset_peak(process: Path) -> bool:

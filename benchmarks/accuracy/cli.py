@@ -68,6 +68,8 @@ def evaluate(**options: Any) -> None:
         for row in evaluate_all(EvalRequest(command=command_line(), **options)):
             print_row(row)
             warn([*row.subject.notices, *skipped_text(row)])
+            if options["json"] and (not row.interrupted or row.subject.semantic_interval > 1):
+                click.echo(f"appended to {options['json']}", err=True)
             complete = complete and not row.interrupted and not any(image.skipped for image in row.images)
     if not complete:
         raise click.exceptions.Exit(1)

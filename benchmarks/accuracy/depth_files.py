@@ -24,8 +24,8 @@ def read_depth(name: SetName, path: Path, unit: DepthUnit | None, image_size: tu
     - eth3d: no image whatever its name, but raw float32 in the size of the photograph, ``image_size`` (h, w); infinite
       where unknown (eth3d.net/documentation).
     - folder: ``unit``; None takes millimetres in files of integers and metres in those of floats. Of a disparity,
-      which is in proportion to 1/depth, depth is 1/disparity in no unit. PNG, PGM, TIFF of 16 bit (a disparity may have
-      8), PFM, and .npy of any number type.
+      which is in proportion to 1/depth, depth is in units of that of its median, so that limits in metres mean the same
+      whatever its own unit. PNG, PGM, TIFF of 16 bit (a disparity may have 8), PFM, and .npy of any number type.
     Raises DatasetError if it cannot be read or is no such file.
     """
     if not path.is_file():
@@ -52,7 +52,9 @@ def read_mask(path: Path) -> NDArray[np.bool_]:
 
 def _in_metres(values: NDArray[np.float64], unit: DepthUnit) -> NDArray[np.float64]:
     if unit == "disparity":
-        return np.divide(1.0, values, out=np.zeros_like(values), where=values > 0)
+        known = values > 0
+        median = float(np.median(values[known])) if known.any() else 1.0
+        return np.divide(median, values, out=np.zeros_like(values), where=known)
     return values / 1000 if unit == "mm" else values
 
 

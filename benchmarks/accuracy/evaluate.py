@@ -88,7 +88,12 @@ def evaluate_bundle(
         images=tuple(scores),
         pictures=pictures,
         interrupted=interrupted,
-        environment=read_environment(described.device_name, described.packages, index=plan.device),
+        environment=read_environment(
+            described.device_name,
+            described.packages,
+            tensorrt=estimator.manifest.flavour_version if described.subject.engine.startswith("tensorrt") else None,
+            index=described.device_index or 0,
+        ),
     )
 
 

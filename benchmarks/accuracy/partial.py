@@ -11,7 +11,7 @@ from pathlib import Path
 
 from briges.benchmarks.accuracy.rows import ImageScore, Protocol
 from briges.benchmarks.rows import RESULT_SCHEMA, Subject
-from briges.runtime.files import translated
+from briges.runtime.files import translated, write_text
 from briges.runtime.records import RecordError, from_object, parse_json
 
 
@@ -70,7 +70,7 @@ class PartialScores:
         with translated(self._path):
             if others:
                 text = "".join(json.dumps(dataclasses.asdict(line)) + "\n" for line in others)
-                self._path.write_text(text, encoding="utf-8")
+                write_text(self._path, text)
             else:
                 self._path.unlink()
 

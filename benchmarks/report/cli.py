@@ -40,6 +40,7 @@ def report(results: tuple[Path, ...], out: Path | None, markdown: Path | None, c
     from briges.benchmarks.report.page import render_page
     from briges.runtime.errors import UsageError
     from briges.runtime.files import write_text
+    from briges.runtime.terminal import warnings_shown
 
     if (out is None and markdown is None) or (check and markdown is None):
         raise UsageError(
@@ -48,7 +49,15 @@ def report(results: tuple[Path, ...], out: Path | None, markdown: Path | None, c
             expected="what to make of the results",
             cure="give --out report.html, or --markdown README.md, or both",
         )
-    rows = {path: read_rows([path]) for path in dict.fromkeys(results)}
+    if out is not None and out.suffix.lower() not in (".html", ".htm"):
+        raise UsageError(
+            subject=f"--out {out}",
+            came="not named .html" if out.suffix else "it has no suffix",
+            expected="a page: results given by a slip would be overwritten",
+            cure="name it such as report.html",
+        )
+    with warnings_shown():
+        rows = {path: read_rows([path]) for path in dict.fromkeys(results)}
     if out is not None:
         write_text(out, render_page([row for every in rows.values() for row in every]))
         click.echo(f"page in {out}")

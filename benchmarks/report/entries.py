@@ -11,7 +11,7 @@ from briges.benchmarks.accuracy.rows import AccuracyRow
 from briges.benchmarks.kernel_rows import KernelRow
 from briges.benchmarks.records import Row
 from briges.benchmarks.roofline.rows import EstimateRow
-from briges.benchmarks.rows import Environment, LatencyRow, Subject, UnmeasuredRow
+from briges.benchmarks.rows import Environment, LatencyRow, Subject, UnmeasuredRow, is_disturbed
 from briges.runtime.agreement import violations
 
 COLOURS = 8
@@ -182,6 +182,8 @@ def _letters(position: int) -> str:
 def _flags(row: LatencyRow) -> Iterable[str]:
     if row.interrupted:
         yield "interrupted: fewer samples than were asked for"
+    if is_disturbed(row):
+        yield f"other processes were busy: {row.usage.other_cpu:.2f} of {row.environment.cores} cores"
     if not row.stability.stable:
         spread, limit = row.stability.spread, row.stability.limit
         yield "unstable median: " + (

@@ -51,7 +51,11 @@ def run_facts(row: LatencyRow) -> Facts:
         f"p95 {plain(latency.p95_ms)}, max {plain(latency.max_ms)} ms",
         "stability": f"last {stability.windows} windows' medians {spread} apart, {stability.limit:.2%} allowed",
         f"early-stopping p{stopping.percentile:g}": estimate,
-        "CPU": f"{usage.cpu:.2f} cores busy",
+        "CPU": f"{usage.cpu:.2f} cores busy"
+        + ("" if usage.other_cpu is None else f", {usage.other_cpu:.2f} of other processes"),
+        "host memory before it was loaded": ""
+        if usage.host_before_bytes is None
+        else f"{plain(usage.host_before_bytes / 1e6)} MB",
         "allocated per request": f"{plain(usage.allocated_bytes_per_request / 1e3)} kB by Python and NumPy",
         "measured at": row.measured_at,
         "temperature, °C": " to ".join(f"{value:g}" for value in row.environment.temperature_c),
@@ -64,7 +68,7 @@ def run_facts(row: LatencyRow) -> Facts:
         fixed = row.fixed_rate
         facts["camera"] = f"{fixed.offered} frames offered, {fixed.missed} late, {fixed.queue_max} waited at most"
     if usage.energy_mj_per_frame is not None:
-        facts["energy"] = f"{plain(usage.energy_mj_per_frame)} mJ per frame, of the whole device"
+        facts["energy"] = f"{plain(usage.energy_mj_per_frame)} mJ per frame, of {usage.power or 'the whole device'}"
     if row.check.agreement is not None and row.check.limits is not None:
         facts["check against fp32 PyTorch"] = headroom(row.check.agreement, row.check.limits)
     return {name: text for name, text in facts.items() if text}

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from briges.benchmarks.report.entries import Report
 from briges.benchmarks.report.facts import differing, environment_facts
 from briges.benchmarks.report.numbers import plain
+from briges.benchmarks.rows import Check
+from briges.runtime.agreement import violations
 
 
 @dataclass(frozen=True)
@@ -30,9 +32,9 @@ class Caveat:
 
 
 def headlines(report: Report) -> list[Headline]:
-    """The lowest latency, the highest throughput and the smallest error, of rows that were not interrupted."""
+    """The lowest latency, highest throughput and smallest error, of rows that are whole and not known to be wrong."""
     found = []
-    whole = [entry for entry in report.latency if not entry.row.interrupted]
+    whole = [entry for entry in report.latency if not entry.row.interrupted and _is_right(entry.row.check)]
     if whole:
         entry = min(whole, key=lambda entry: entry.row.latency.p50_ms)
         figure = plain(entry.row.latency.p50_ms)
@@ -41,11 +43,17 @@ def headlines(report: Report) -> list[Headline]:
         figure = plain(entry.row.throughput_fps)
         found.append(Headline("highest throughput", figure, "images/s", entry.tag, entry.label))
     scored = [one for one in report.accuracy if "abs_rel" in one.row.means and not one.row.interrupted]
-    if scored:
+    if len({one.row.protocol.dataset for one in scored}) == 1:  # of two sets none is the better one
         best = min(scored, key=lambda one: one.row.means["abs_rel"].mean)
         figure = f"{best.row.means['abs_rel'].mean:.4f}"
         found.append(Headline("smallest AbsRel", figure, best.row.protocol.dataset, best.tag, best.label))
     return found
+
+
+def _is_right(check: Check) -> bool:
+    if check.agreement is None or check.limits is None:
+        return True  # nothing was compared, and the row says so
+    return not violations(check.agreement, check.limits)
 
 
 def caveats(report: Report) -> list[Caveat]:

@@ -58,7 +58,7 @@ def accuracy_chart(entries: Sequence[Entry]) -> Markup | None:
             svg.element("circle", svg.element("title", title), cx=x, cy=y, r=5, class_=f"c{entry.colour}"),
             svg.element("text", entry.tag, x=x + 8 if x < svg.RIGHT - 30 else x - 8, y=y - 6,
                         text_anchor="start" if x < svg.RIGHT - 30 else "end", class_="label tag"),
-        ]  # fmt: skip
+        ]  # fmt: skip  # one line per mark, as in the charts beside it
         parts.append(svg.element("g", *inside, data_tag=entry.tag))
     return svg.chart(bottom + 34, "AbsRel against median latency", parts)
 

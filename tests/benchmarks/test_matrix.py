@@ -37,8 +37,17 @@ batches: [1, 2]
     cases = list(read_matrix(write_spec(tmp_path, text)).cases())
     assert len(cases) == 2 * 2 * 2 * (2 + 1)
     assert len({case.name for case in cases}) == len(cases)
-    assert cases[0] == Case("briges-tiny", "126x126", "fp16", "native", 1, "onnxruntime")
-    assert cases[0].name == "briges-tiny_126x126_fp16_native_batch1_onnxruntime"
+    settings = cases[0].settings
+    assert cases[0] == Case("briges-tiny", "126x126", "fp16", "native", 1, "onnxruntime", settings)
+    assert cases[0].name == f"briges-tiny_126x126_fp16_native_batch1_onnxruntime_{settings}"
+
+
+def test_other_options_are_other_measurements_and_flags_have_no_value(tmp_path: Path) -> None:
+    plain = read_matrix(write_spec(tmp_path, "presets: [briges-tiny]"))
+    text = "presets: [briges-tiny]\nlatency: {no-cuda-graph: true, lock-clocks: false, warmup-s: 0, json: null}"
+    other = read_matrix(write_spec(tmp_path, text))
+    assert other.latency == {"no-cuda-graph": "", "warmup-s": "0"}
+    assert next(plain.cases()).name != next(other.cases()).name
 
 
 @pytest.mark.parametrize(
@@ -49,6 +58,9 @@ batches: [1, 2]
         ("precisions: [fp16]", "field 'presets' is missing"),
         ("presets: [briges-tiny]\nprecisions: [fp8]", "precisions"),
         ("presets: []", "presets is empty"),
+        ("presets: [briges-tiny]\nsizes: [large]", "sizes: 'large' is not HEIGHTxWIDTH"),
+        ("presets: [briges-tiny]\nbatches: [0]", "batches: 0 is below 1"),
+        ("presets: [briges-tiny]\nlatency: {durations: 5}", "latency: 'durations' is no option"),
         ("presets: [briges-tiny\n", "while parsing a flow sequence"),
         ("presets: [briges-tiny]\nbackends: [jax]", "backends"),
         ("presets: briges-tiny", "presets: came 'briges-tiny', expected a list"),
@@ -71,7 +83,7 @@ def test_a_matrix_goes_on_after_failures_and_a_second_run_measures_what_is_missi
     first = run_briges("bench", "matrix", spec, "--out", out)
     assert first.code == 1
     assert "1 of 2 cases were not measured" in first.err
-    fine, bad = (out / f"briges-tiny_{size}_fp32_native_batch1_onnxruntime.jsonl" for size in ("126x126", "127x126"))
+    bad, fine = (out / f"{case.name}.jsonl" for case in read_matrix(spec).cases())
     assert f"{bad.stem}: NOT MEASURED: briges export: " in first.out
     assert f"{fine.stem}: measured" in first.out
     assert latency_rows(read_rows([fine]))[0].subject.engine == "onnxruntime"

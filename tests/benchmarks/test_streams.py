@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 import pytest
 
@@ -22,6 +23,25 @@ def test_streams_run_beside_each_other_and_all_their_samples_are_kept() -> None:
     assert samples.due_s == sorted(samples.due_s)
     # Three sleep at once: more work is done than time passes.
     assert sum(samples.latencies_ms) / 1000 > 1.5 * samples.seconds
+
+
+def test_a_fast_stream_goes_on_until_the_slow_one_is_done() -> None:
+    counts = [0, 0]
+
+    def call(stream: int, seconds: float) -> Callable[[int], int]:
+        def request(number: int) -> int:
+            time.sleep(seconds)
+            counts[stream] += 1
+            return number
+
+        return request
+
+    samples = time_streams([call(0, 0.002), call(1, 0.05)], Plan(0, 0.01, 4), HostClock(), nobody)
+    assert counts[1] == 4
+    assert counts[0] > 20  # and not the 4 that it needed
+    assert samples.seconds >= 0.2
+    assert len(samples.answers) == sum(counts)
+    assert not samples.interrupted
 
 
 def test_an_error_in_one_stream_ends_the_others_and_is_raised() -> None:

@@ -11,6 +11,8 @@ from briges.benchmarks.distribution import percentile
 from briges.benchmarks.timing import (
     HostClock,
     Plan,
+    Samples,
+    _kept,
     time_fixed_rate,
     time_single_stream,
     warm_up,
@@ -133,6 +135,26 @@ def test_ctrl_c_before_the_first_answer_is_raised() -> None:
         time_single_stream(call, Plan(0, 10.0, 100), InjectedClock(), nobody)
     with pytest.raises(KeyboardInterrupt):
         time_fixed_rate(call, 10.0, Plan(0, 10.0, 100), InjectedClock(), nobody)
+
+
+def test_an_error_keeps_what_was_measured_and_says_what_it_was() -> None:
+    clock = InjectedClock()
+
+    def call(number: int) -> int:
+        clock.pass_s(0.01 if number < 3 else -1.0)
+        return number
+
+    samples = time_single_stream(call, Plan(0, 10.0, 100), clock, nobody)
+    assert samples.answers == [0, 1, 2]
+    assert len(samples.due_s) == len(samples.latencies_ms) == len(samples.busy_ms) == 3
+    assert isinstance(samples.failure, BackendError)
+    assert "clock: it went back by" in str(samples.failure)
+
+
+def test_ctrl_c_between_two_figures_of_a_request_leaves_whole_requests() -> None:
+    samples = Samples([0.0, 0.1, 0.2], [1.0, 1.0, 1.0], [1.0, 1.0], [7, 8])
+    kept = _kept(samples, KeyboardInterrupt())
+    assert [len(kept.due_s), len(kept.latencies_ms), len(kept.busy_ms)] == [2, 2, 2]
 
 
 def test_a_clock_that_goes_backwards_is_an_error() -> None:

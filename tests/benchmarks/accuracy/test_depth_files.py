@@ -48,9 +48,9 @@ def test_floats_are_metres_unless_told_otherwise(tmp_path: Path, suffix: str) ->
 
 def test_depth_of_a_disparity_is_its_inverse(tmp_path: Path) -> None:
     path = write_depth(tmp_path / "1.pfm", np.array([[0.5, 4, 0], [math.inf, 1, 2]], np.float32))
-    assert _read(path, unit="disparity") == pytest.approx(np.array([[2, 0.25, 0], [0, 1, 0.5]]))
+    assert _read(path, unit="disparity") == pytest.approx(np.array([[3, 0.375, 0], [0, 1.5, 0.75]]))
     eight_bit = write_depth(tmp_path / "1.png", np.array([[1, 2, 0], [4, 5, 250]], np.uint8))
-    assert _read(eight_bit, unit="disparity") == pytest.approx(np.array([[1, 0.5, 0], [0.25, 0.2, 0.004]]))
+    assert _read(eight_bit, unit="disparity") == pytest.approx(np.array([[4, 2, 0], [1, 0.8, 0.016]]))
 
 
 def test_eth3d_is_raw_float32_whatever_its_name(tmp_path: Path) -> None:

@@ -153,7 +153,7 @@ def test_readings_of_the_device_stand_below_latency():
 
 def test_a_row_without_any_sample_is_still_a_page():
     bare = {"samples_ms": (), "started_s": (), "stages": (), "overhead_ms": (), "interrupted": True}
-    usage = Usage(None, None, None, None, 0, 0.0, None)
+    usage = Usage(None, None, None, None, None, 0, 0.0, None, None, None)
     latency = make_latency_row(subject=make_subject(preset="unheard-of", size="large"), usage=usage)
     page = parsed([latency.__class__(**{**vars(latency), **bare})])
     assert "unheard-of" in page.text
