@@ -108,7 +108,7 @@ def _differences(old: LatencyRow, new: LatencyRow) -> list[str]:
     found += [
         f"the median of {name} never settled" for name, row in (("OLD", old), ("NEW", new)) if not row.stability.stable
     ]
-    found += _difference("interrupted", old.interrupted, new.interrupted)
+    found += [f"{name} was interrupted" for name, row in (("OLD", old), ("NEW", new)) if row.interrupted]
     for field in dataclasses.fields(Environment):
         if field.name not in (*_FLEETING, "versions"):
             found += _difference(field.name, getattr(old.environment, field.name), getattr(new.environment, field.name))

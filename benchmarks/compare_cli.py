@@ -70,6 +70,13 @@ def compare(old: Path, new: Path, fail_if_slower: float | None) -> None:
         click.echo(f"only in one file: {label}")
     if fail_if_slower is None:
         return
+    if lost := [label for label in alone if label in {row.subject.label for row in rows[0]}]:
+        raise ResultError(
+            subject=lost[0],
+            came=f"measured in {old}, not in {new}",
+            expected="every measurement again, as --fail-if-slower asks",
+            cure="measure it again, or take it out of the old file",
+        )
     if slower := [found for found in comparisons if found.is_slower(fail_if_slower)]:
         worst = max(slower, key=lambda found: found.ratio)
         raise ResultError(

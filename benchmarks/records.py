@@ -30,8 +30,8 @@ _KINDS: dict[str, type[Row]] = {
 }
 
 
-# The first field of every row, as it is written: by it a file of ours is known.
-_BEGINS = b'{"schema_version": '
+# How every row begins, as it is written: by it a file of ours is known.
+_BEGINS = f'{{"schema_version": {RESULT_SCHEMA}, "kind": "'.encode()
 
 
 def require_results(path: Path) -> None:
@@ -56,8 +56,8 @@ def require_results(path: Path) -> None:
     if not _BEGINS.startswith(begins):
         raise OutputError(
             subject=f"output {path}",
-            came="exists and does not hold results",
-            expected="a new file, or one that `briges bench` or `briges eval` wrote",
+            came="exists and does not hold results of this schema version",
+            expected="a new file, or one that this release of `briges bench` or `briges eval` wrote",
             cure="name another with --json",
         )
 

@@ -102,3 +102,11 @@ def test_weight_files_that_commands_name_are_ones_that_a_fetch_before_them_wrote
 def test_no_figure_is_missing() -> None:
     assert "FIGURES" not in README
     assert "TODO" not in README
+
+
+def test_the_tables_of_results_are_what_the_committed_results_say() -> None:
+    names = re.findall(r"^<!-- briges:results (\S+) -->$", README, flags=re.M)
+    assert names
+    for name in names:
+        results = ROOT / "benchmarks" / "results" / f"{name}.jsonl"
+        _run(["briges", "bench", "report", str(results), "--markdown", str(ROOT / "README.md"), "--check"], ROOT)

@@ -56,7 +56,7 @@ def evaluate(**options: Any) -> None:
 
     Depth is aligned with 1/depth of ground truth by scale and shift, least squares, so nothing is said of metres.
     Means are over images, each with the 95 % interval of 1000 bootstrap draws. An image that cannot be scored is
-    named, left out, and makes the exit code 1. Ctrl-C keeps what was scored in FILE.partial.jsonl beside --json; the
+    named, left out, and makes the exit code 1. Ctrl-C keeps what was scored in FILE.partial beside --json; the
     same command goes on from there.
     """
     from briges.benchmarks.accuracy.session import EvalRequest, evaluate_all

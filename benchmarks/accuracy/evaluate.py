@@ -99,7 +99,9 @@ def evaluate_bundle(
 
 def forget_partial(row: AccuracyRow, plan: Plan) -> None:
     """Remove the scores of a whole ``row``, which was written, from the file of partial ones."""
-    PartialScores(plan.partial, run_key(row.subject, row.protocol, plan.root)).forget()
+    PartialScores(plan.partial, run_key(row.subject, row.protocol, plan.root)).forget(
+        {image.name for image in row.images}
+    )
 
 
 def _score(estimator: DepthEstimator, plan: Plan, sample: Sample, temperature: float | None) -> ImageScore:

@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import json
 import os
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,11 +63,14 @@ class PartialScores:
                 file.flush()
                 os.fsync(file.fileno())
 
-    def forget(self) -> None:
-        """The run is done and its row written: remove its scores, and the file if no other run's are in it."""
+    def forget(self, names: Collection[str]) -> None:
+        """The row of the images ``names`` is written: remove their scores, and the file if no others are in it.
+
+        Those of other runs stay, and those of more images that this one was limited not to score.
+        """
         if self._path is None or not self._path.exists():
             return
-        others = [line for line in _read(self._path) if line.key != self._key]
+        others = [line for line in _read(self._path) if line.key != self._key or line.score.name not in names]
         with translated(self._path):
             if others:
                 text = "".join(json.dumps(dataclasses.asdict(line)) + "\n" for line in others)

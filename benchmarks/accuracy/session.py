@@ -55,7 +55,7 @@ class EvalRequest:
 def evaluate_all(request: EvalRequest) -> Iterator[AccuracyRow]:
     """Yield a row per temperature, each already appended to ``request.json``.
 
-    An interrupted row is the last, and is not written: its scores are in FILE.partial.jsonl, from where the next run
+    An interrupted row is the last, and is not written: its scores are in FILE.partial, from where the next run
     goes on. With a semantic interval that cannot be, and the row is written as it is.
     Raises UsageError for options that do not go together, DatasetError for a dataset that cannot be used, and whatever
     DepthEstimator raises.
@@ -65,7 +65,7 @@ def evaluate_all(request: EvalRequest) -> Iterator[AccuracyRow]:
         require_results(request.json)
     # Before the bundle: a typo must not cost loading a model.
     samples, truth = _open_dataset(request)
-    partial = request.json.with_name(request.json.name + ".partial.jsonl") if request.json else None
+    partial = request.json.with_name(request.json.name + ".partial") if request.json else None
     with contextlib.ExitStack() as stack:
         estimator = stack.enter_context(_open_bundle(request, request.bundle, request.semantic_interval))
         task = truth or AffineInvariant()

@@ -100,8 +100,9 @@ def work_chart(report: Report) -> Markup | None:
 def _measured(entry: Entry) -> _Rate | None:
     subject = entry.row.subject
     gflop = _gflop(subject.preset, subject.size, entry.row.method.images)
+    alone = entry.row.method.mode in ("single-stream", "soak")  # otherwise latency holds waiting for others
     # Where the semantic encoder rests, the work of a request is not that of the network.
-    if gflop is None or subject.semantic_interval > 1 or entry.row.latency.p50_ms <= 0:
+    if gflop is None or not alone or subject.semantic_interval > 1 or entry.row.latency.p50_ms <= 0:
         return None
     rate = gflop * 1000 / entry.row.latency.p50_ms
     return _Rate(entry.tag, entry.label, entry.colour, rate, rate, None)

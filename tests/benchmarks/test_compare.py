@@ -132,4 +132,4 @@ def test_results_without_a_latency_cannot_be_compared(tmp_path: Path) -> None:
 
 def test_an_interrupted_run_is_named_as_different() -> None:
     (found,), _ = compare_rows([noisy(10)], [dataclasses.replace(noisy(10), interrupted=True)])
-    assert "interrupted: False -> True" in found.differences
+    assert "NEW was interrupted" in found.differences

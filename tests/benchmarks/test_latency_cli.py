@@ -78,6 +78,32 @@ def test_ctrl_c_keeps_what_was_measured_and_says_so(stub: Path, tmp_path: Path) 
     assert row.latency.n == len(row.samples_ms) > 0
 
 
+def test_ctrl_c_keeps_the_requests_of_every_stream(stub: Path, tmp_path: Path) -> None:
+    out = tmp_path / "results.jsonl"
+    arguments = ["--warmup-s", "0", "--duration-s", "60", "--streams", "2", "--json", str(out)]
+    with subprocess.Popen(
+        [sys.executable, "-u", "-c", MAIN, "bench", "latency", str(stub), *arguments],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(),
+    ) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if line.startswith("timing for"):
+                break
+        try:
+            process.wait(1.0)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+    (row,) = latency_rows(read_rows([out]))
+    assert row.interrupted
+    # Two at once: some request was due before the one that was due before it was answered.
+    ends = [due_s + ms / 1000 for due_s, ms in zip(row.started_s, row.samples_ms, strict=True)]
+    assert any(due_s < end_s for due_s, end_s in zip(row.started_s[1:], ends, strict=False))
+
+
 def test_a_damaged_bundle_is_one_clear_error_and_what_came_before_is_kept(stub: Path, tmp_path: Path) -> None:
     damaged, out = tmp_path / "damaged", tmp_path / "results.jsonl"
     shutil.copytree(stub, damaged)

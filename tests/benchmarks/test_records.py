@@ -82,10 +82,12 @@ def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
         read_rows([tmp_path])
 
 
-@pytest.mark.parametrize("content", [b"a line\nhalf a line", b"{}", b"\xff\xd8\xff"])
+@pytest.mark.parametrize(
+    "content", [b"a line\nhalf a line", b"{}", b"\xff\xd8\xff", b'{"schema_version": 99, "kind": "latency"}\n']
+)
 def test_somebody_elses_file_is_left_alone(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "file").write_bytes(content)
-    with pytest.raises(OutputError, match="exists and does not hold results"):
+    with pytest.raises(OutputError, match="exists and does not hold results of this schema"):
         append_row(tmp_path / "file", make_estimate_row())
     assert (tmp_path / "file").read_bytes() == content
 

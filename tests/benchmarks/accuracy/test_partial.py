@@ -46,17 +46,25 @@ def test_a_run_that_is_done_takes_its_scores_away_and_leaves_the_others(tmp_path
     path = tmp_path / "r.partial.jsonl"
     PartialScores(path, "one").add(SCORE)
     PartialScores(path, "two").add(OTHER)
-    PartialScores(path, "one").forget()
+    PartialScores(path, "one").forget({"a.png"})
     assert not PartialScores(path, "one").found
     assert PartialScores(path, "two").found == {"b.png": OTHER}
-    PartialScores(path, "two").forget()
+    PartialScores(path, "two").forget({"b.png", "c.png"})
     assert not path.exists()
+
+
+def test_a_run_of_fewer_images_leaves_the_scores_of_the_others(tmp_path: Path) -> None:
+    path = tmp_path / "r.partial"
+    PartialScores(path, "one").add(SCORE)
+    PartialScores(path, "one").add(OTHER)
+    PartialScores(path, "one").forget({"a.png"})
+    assert PartialScores(path, "one").found == {"b.png": OTHER}
 
 
 def test_without_a_path_nothing_is_kept() -> None:
     kept = PartialScores(None, "one")
     kept.add(SCORE)
-    kept.forget()
+    kept.forget({"a.png"})
     assert not kept.found
 
 

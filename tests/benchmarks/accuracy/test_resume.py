@@ -39,7 +39,7 @@ def _lines(path: Path) -> int:
 def _interrupt(bundle: Path, root: Path, json: Path, number: signal.Signals) -> tuple[str, str, int]:
     arguments = ("eval", bundle, "--dataset", "folder", "--root", root, "--json", json, "--pictures", "0")
     process = briges_process(*arguments, setup=SLOW)
-    partial = json.with_name(f"{json.name}.partial.jsonl")
+    partial = json.with_name(f"{json.name}.partial")
     for _ in range(600):
         if _lines(partial) >= 2 or process.poll() is not None:
             break
@@ -54,7 +54,7 @@ def test_what_was_scored_is_kept_and_the_next_run_goes_on(
     stub: Path, tmp_path: Path, number: signal.Signals, caplog: pytest.LogCaptureFixture
 ) -> None:
     root, json = write_exact_folder(tmp_path / "set", IMAGES), tmp_path / "r.jsonl"
-    partial = tmp_path / "r.jsonl.partial.jsonl"
+    partial = tmp_path / "r.jsonl.partial"
     out, err, code = _interrupt(stub, root, json, number)
     assert code == 1
     assert "interrupted" in out  # the table of what was scored
@@ -79,7 +79,7 @@ def test_scores_of_another_bundle_protocol_or_limit(
     stub: Path, stub_with_temperature: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     root, json = write_exact_folder(tmp_path / "set", 3), tmp_path / "r.jsonl"
-    partial = tmp_path / "r.jsonl.partial.jsonl"
+    partial = tmp_path / "r.jsonl.partial"
     _stop_after_one(stub, root, json)
     (row,) = _evaluate(stub_with_temperature, root, json)
     assert "goes on" not in caplog.text
