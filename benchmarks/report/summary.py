@@ -47,6 +47,8 @@ def latency_columns(report: Report) -> list[Column]:
         _accuracy("AbsRel", "abs_rel", entries),
         _accuracy("δ1", "delta1", entries),
     ]
+    if len({entry.row.method.frame_size for entry in entries}) > 1:
+        columns.append(word_column("frames", [entry.row.method.frame_size for entry in entries]))
     if len(report.places) > 1:
         columns.append(count_column("environment", (entry.environment for entry in entries)))
     return [column for column in columns if not column.empty]

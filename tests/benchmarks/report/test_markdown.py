@@ -53,6 +53,16 @@ def test_the_figures_are_those_computed_by_hand():
     assert "device memory, MB, peak" not in row  # there is none in any row
 
 
+def test_rows_of_other_frames_can_be_told_apart() -> None:
+    one = make_latency_row()
+    other = make_latency_row(method=make_method(frame_size="1080x1920"))
+    assert "| frames |" not in make_tables([one, one])
+    both = make_tables([one, other])
+    assert "| frames |" in both
+    assert "| 480x640 |" in both
+    assert "| 1080x1920 |" in both
+
+
 def test_the_footnote_says_how_it_was_measured():
     text = make_tables([make_latency_row()])
     assert "- device: Example CPU, 2 cores, no GPU\n" in text
