@@ -13,7 +13,7 @@ from support.result_rows import make_environment, make_latency_row, make_method,
 
 from briges.benchmarks.compare import compare_rows
 from briges.benchmarks.records import append_row
-from briges.benchmarks.rows import LatencyRow
+from briges.benchmarks.rows import LatencyRow, Stability
 from briges.runtime.errors import ResultError
 
 
@@ -106,6 +106,31 @@ def test_the_command_fails_only_where_it_is_surely_slower(tmp_path: Path) -> Non
     assert slow.code == 1
     assert "1.100 times the old latency" in slow.err
     assert "at most 1.050 times, as --fail-if-slower asks" in slow.err
+
+
+def test_a_measurement_that_was_lost_fails_a_comparison_that_may_fail(tmp_path: Path) -> None:
+    old, new = tmp_path / "old.jsonl", tmp_path / "new.jsonl"
+    for row in (noisy(10.0), noisy(10.0, subject=make_subject(precision="fp32"))):
+        append_row(old, row)
+    append_row(new, noisy(10.0))
+    assert run_briges("bench", "compare", old, new).code == 0
+    lost = run_briges("bench", "compare", old, new, "--fail-if-slower", "5%")
+    assert lost.code == 1
+    assert "briges-v2-b fp32 518x518" in lost.err
+    assert "not in" in lost.err
+
+
+@pytest.mark.parametrize("samples", [[], [0.0, 0.0]])
+def test_rows_without_latencies_are_refused(samples: list[float]) -> None:
+    row = dataclasses.replace(noisy(10.0), samples_ms=tuple(samples))
+    with pytest.raises(ResultError, match="it has no samples, or some that took no time"):
+        compare_rows([noisy(10.0)], [row])
+
+
+def test_a_median_that_never_settled_is_told() -> None:
+    unstable = dataclasses.replace(noisy(10), stability=Stability(False, 3, 0.5, 0.01))
+    (found,), _ = compare_rows([unstable], [noisy(10)])
+    assert "the median of OLD never settled" in found.differences
 
 
 def test_a_file_compared_with_itself_says_so(tmp_path: Path) -> None:

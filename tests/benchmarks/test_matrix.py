@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 from support.in_process import run_briges
+from support.result_rows import make_latency_row, make_method
 
-from briges.benchmarks.matrix import run_matrix
+from briges.benchmarks.matrix import _tidied, run_matrix
 from briges.benchmarks.matrix_spec import Case, read_matrix
 from briges.benchmarks.records import latency_rows, read_rows
-from briges.benchmarks.rows import UnmeasuredRow
+from briges.benchmarks.rows import LatencyRow, UnmeasuredRow
 from briges.runtime.errors import UsageError
 
 SPEC = """
@@ -105,3 +106,10 @@ def test_a_matrix_goes_on_after_failures_and_a_second_run_measures_what_is_missi
     outcomes = list(run_matrix(read_matrix(spec), out, lambda step: None))
     assert (outcomes[1].reused, outcomes[1].reason) == (False, None)
     assert len(latency_rows(read_rows([fine]))) == 1
+
+
+def test_the_command_in_a_row_names_no_folder_that_is_gone(tmp_path: Path) -> None:
+    row = make_latency_row(method=make_method(command=f"briges bench latency x --json {tmp_path}/case.jsonl"))
+    tidied = _tidied(row, str(tmp_path))
+    assert isinstance(tidied, LatencyRow)
+    assert tidied.method.command == "briges bench latency x --json case.jsonl"

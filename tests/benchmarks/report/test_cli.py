@@ -104,3 +104,11 @@ def test_without_jinja2_the_command_names_the_extra(results, tmp_path):
     assert done.returncode == 1
     assert "not installed: jinja2" in done.stderr
     assert "pip install 'briges-trt[bench]'" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["cpu.jsonl", "all.txt", "report"])
+def test_only_a_page_is_written_so_that_a_slip_never_costs_results(results, name, capsys):
+    before = results.read_bytes()
+    assert briges("bench", "report", results, "--out", results.with_name(name)) == 2
+    assert "results given by a slip would be overwritten" in capsys.readouterr().err
+    assert results.read_bytes() == before
