@@ -18,6 +18,7 @@ from pathlib import Path
 import click
 import numpy as np
 
+from briges.benchmarks.usage import resident_bytes
 from briges.runtime import DepthEstimator
 from briges.runtime.errors import BrigesError
 from briges.runtime.terminal import progress_bar
@@ -72,8 +73,9 @@ class Soak:
 
 def read_usage(process: Path = Path("/proc/self")) -> Usage:
     """Ask Linux what this process holds."""
-    pages = int((process / "statm").read_text().split()[1])
-    return Usage(pages * os.sysconf("SC_PAGE_SIZE"), len(os.listdir(process / "fd")), len(os.listdir(process / "task")))
+    held = resident_bytes(process)
+    assert held is not None, "Linux says"
+    return Usage(held, len(os.listdir(process / "fd")), len(os.listdir(process / "task")))
 
 
 def soak(
