@@ -58,6 +58,7 @@ class TorchContender:
         self.manifest, self._form, self._source = manifest, form, source
         self._temperature = 1.0 if spec.temperature is None else spec.temperature
         self.images = spec.images or manifest.model.batch
+        self._threads_before = torch.get_num_threads()
         torch.set_num_threads(spec.threads or count_cores())
         on_gpu = torch.cuda.is_available()
         self._device = torch.device("cuda", spec.device) if on_gpu else torch.device("cpu")
@@ -95,8 +96,9 @@ class TorchContender:
         )
 
     def close(self) -> None:
-        """Give the weights back."""
+        """Give the weights back, and PyTorch its threads."""
         self._models.clear()
+        torch.set_num_threads(self._threads_before)
 
     def _estimate(
         self, images: list[NDArray[np.uint8]], temperature: float

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+
+# Triton asks when anybody first imports it, as torch's counter of FLOPs does: kernels are interpreted in these tests.
+os.environ["TRITON_INTERPRET"] = "1"
 from support.building import SILENT, build_for_onnxruntime
 
 from briges.engines.plugin.build_library import ready_plugin

@@ -108,7 +108,7 @@ def test_the_command_says_what_it_built(built):
     lines = answer.out.splitlines()
     version = tensorrt_rtx.__version__
     assert lines[0] == f"{out}: built. briges-tiny 126x126 fp16 for tensorrt-rtx {version}, compute capability 8.6, 8.9"
-    assert re.fullmatch(r"  2 files, \d+\.\d MB", lines[1])
+    assert re.fullmatch(r"  3 files, \d+\.\d MB", lines[1])
     costs = r"  model\.plan: \d+\.\d MB, activations \d+\.\d MB, 14 plugin layers, built in \d+\.\d s"
     assert re.fullmatch(costs, lines[2])
     assert re.fullmatch(r"  attention: plugin, libbriges_attention\.so \d+\.\d MB", lines[3])
@@ -196,7 +196,7 @@ def test_split_builds_three_plans_that_fit_together(typed_tiny, tmp_path):
     assert all(engine.layers and engine.activation_bytes and engine.weights_bytes for engine in manifest.engines)
     steps = [line for line in answer.err.splitlines() if line.startswith("building")]
     assert steps == [f"building {part} with tensorrt-rtx …" for part in ("geometry", "semantic", "fusion")]
-    assert "4 files, " in answer.out
+    assert "5 files, " in answer.out
     assert [engine.plugin_layers for engine in manifest.engines] == [4, 2, 8]
     document = json.loads((tmp_path / "engine" / "manifest.json").read_text())
     assert document["options"]["split"] is True

@@ -30,7 +30,7 @@ def test_a_bundle_is_built_and_described_with_the_verdict_of_its_gate(model, tmp
     assert (done.returncode, "WARNING" in done.stderr) == (0, False), done.stderr
     first, second, attention, *gate = done.stdout.splitlines()
     assert first == f"{out}: built. stub 56x70 fp32 for onnxruntime {onnxruntime.__version__}"
-    assert second.startswith("  2 files, 0.0 MB")
+    assert second.startswith("  3 files, 0.0 MB")
     assert attention == "  attention: native"
     assert gate[0] == "  numeric gate passed"
     assert read_manifest(out).model.preset == "stub"

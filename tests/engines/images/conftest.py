@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib
-import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -15,8 +14,6 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-
-os.environ["TRITON_INTERPRET"] = "1"
 from triton.runtime.interpreter import InterpretedFunction
 
 from briges.engines.images.variants import VARIANTS, ImageVariant

@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-os.environ["TRITON_INTERPRET"] = "1"
 from support.plugin_library import fake_driver, harness, plugin_library
 
 
