@@ -15,8 +15,6 @@ from briges.benchmarks.accuracy.session import EvalRequest, evaluate_all
 from briges.export.checkpoints import WeightFiles
 from briges.export.exporter import ExportRequest, export_model
 
-pytestmark = pytest.mark.slow
-
 # Calibration of the scene: depth_m = focal_px * baseline_m / (disparity + offset_px), from skimage's documentation.
 FOCAL_PX, BASELINE_M, OFFSET_PX = 994.978, 0.193001, 31.086
 
