@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -72,31 +73,37 @@ def measure_latency(
     on_step(f"warming up for {spec.plan.warm_up_s:g} s")
     warm_up(contender.request, spec.plan, clock, contender.unlike_requests)
     allocated = allocated_bytes(lambda: contender.request(0))
-    on_step(f"timing for {spec.plan.duration_s:g} s or more, {spec.mode}")
-    with telemetry(contender.device_index) as told, watch_host() as host:
-        started_s = clock.now_s()
-        samples, camera = _time(contender, spec, clock, on_progress)
+    with _with_twins(contender, spec, clock) as contenders:
+        on_step(f"timing for {spec.plan.duration_s:g} s or more, {spec.mode}")
+        with telemetry(contender.device_index) as told, watch_host() as host:
+            started_s = clock.now_s()
+            samples, camera = _time(contenders, spec, clock, on_progress)
     readings = told.readings(started_s)
     usage = _usage(host, host_before_bytes, readings, allocated, told.power)
     return _row(contender, frames, spec, check, samples, camera, readings, usage), samples.failure
 
 
-def _time(
-    contender: Contender, spec: LatencySpec, clock: Clock, on_progress: Callable[[float], None]
-) -> tuple[Samples[Timings], FixedRate | None]:
-    if spec.rate_fps is not None:
-        return time_fixed_rate(contender.request, spec.rate_fps, spec.plan, clock, on_progress)
-    if spec.streams == 1:
-        return time_single_stream(contender.request, spec.plan, clock, on_progress), None
-    twins: list[Contender] = []
-    try:
+@contextlib.contextmanager
+def _with_twins(contender: Contender, spec: LatencySpec, clock: Clock) -> Iterator[list[Contender]]:
+    """``contender`` and as many others as make the streams, warm, so that nothing of that is within the timing."""
+    plan = dataclasses.replace(spec.plan, warm_up_s=0)
+    with contextlib.ExitStack() as stack:
+        every = [contender]
         for _ in range(spec.streams - 1):
-            twins.append(contender.twin())
-            warm_up(twins[-1].request, dataclasses.replace(spec.plan, warm_up_s=0), clock, contender.unlike_requests)
-        return time_streams([one.request for one in (contender, *twins)], spec.plan, clock, on_progress), None
-    finally:
-        for twin in twins:
-            twin.close()
+            every.append(stack.enter_context(contextlib.closing(contender.twin())))
+            warm_up(every[-1].request, plan, clock, contender.unlike_requests)
+        yield every
+
+
+def _time(
+    contenders: Sequence[Contender], spec: LatencySpec, clock: Clock, on_progress: Callable[[float], None]
+) -> tuple[Samples[Timings], FixedRate | None]:
+    requests = [one.request for one in contenders]
+    if spec.rate_fps is not None:
+        return time_fixed_rate(requests[0], spec.rate_fps, spec.plan, clock, on_progress)
+    if len(requests) > 1:
+        return time_streams(requests, spec.plan, clock, on_progress), None
+    return time_single_stream(requests[0], spec.plan, clock, on_progress), None
 
 
 def _usage(

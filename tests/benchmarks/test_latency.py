@@ -14,7 +14,8 @@ from support.injected_clock import InjectedClock
 from support.simulated_gpu import on_simulated_gpu
 from support.stub_bundle import build_stub_bundle, own_size
 
-from briges.benchmarks.contender import RunSpec, open_bundle
+from briges.benchmarks import latency
+from briges.benchmarks.contender import BundleContender, RunSpec, open_bundle
 from briges.benchmarks.frames import Frames
 from briges.benchmarks.latency import LatencySpec, measure_latency
 from briges.benchmarks.latency_run import make_request, measure_all
@@ -167,6 +168,24 @@ def test_streams_are_measured_together(stub: Path) -> None:
     (row,) = measure_all(request, silent, silent)
     assert (row.method.mode, row.method.streams) == ("multi-stream", 2)
     assert row.latency.n >= 8
+
+
+def test_the_other_streams_are_warm_before_anything_is_watched(stub: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    order: list[str] = []
+    twin, watch = BundleContender.twin, latency.watch_host
+
+    def noted_twin(self: BundleContender) -> BundleContender:
+        order.append("twin")
+        return twin(self)
+
+    def noted_watch() -> Any:
+        order.append("watch")
+        return watch()
+
+    monkeypatch.setattr(BundleContender, "twin", noted_twin)
+    monkeypatch.setattr(latency, "watch_host", noted_watch)
+    list(measure_all(make_request([stub], ["engine"], "", OPTIONS | {"streams": 3}), silent, silent))
+    assert order == ["twin", "twin", "watch"]
 
 
 def test_pytorch_eager_is_measured_beside_the_bundle(tiny_bundle: Path) -> None:

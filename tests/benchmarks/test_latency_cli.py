@@ -53,23 +53,31 @@ def test_a_camera_tells_its_missed_deadlines(stub: Path) -> None:
     assert "deadlines missed" in found.out
 
 
-def test_ctrl_c_keeps_what_was_measured_and_says_so(stub: Path, tmp_path: Path) -> None:
-    out = tmp_path / "results.jsonl"
-    command = [sys.executable, "-u", "-c", MAIN, "bench", "latency", str(stub), "--warmup-s", "0", "--duration-s", "60"]
+def interrupt(*arguments: str | Path) -> tuple[int, str, str]:
+    """Press Ctrl-C half a second after `briges bench latency` began to time: exit code, stdout and stderr."""
+    command = [sys.executable, "-u", "-c", MAIN, "bench", "latency", *map(str, arguments)]
     with subprocess.Popen(
-        [*command, "--json", str(out)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment()
+        [*command, "--warmup-s", "0", "--duration-s", "60"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(),
     ) as process:
         assert process.stderr is not None
         for line in process.stderr:
             if line.startswith("timing for"):
                 break
-        # The clock runs once the first request is answered; the file appears at the end alone.
-        try:
+        with pytest.raises(subprocess.TimeoutExpired):
             process.wait(0.5)
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGINT)
         printed, said = process.communicate(timeout=60)
-    assert process.returncode == 1
+    return process.returncode, printed, said
+
+
+def test_ctrl_c_keeps_what_was_measured_and_says_so(stub: Path, tmp_path: Path) -> None:
+    out = tmp_path / "results.jsonl"
+    code, printed, said = interrupt(stub, "--json", out)
+    assert code == 1
     assert "INTERRUPTED" in printed
     assert "Interrupted: what was finished is kept" in said
     assert "Traceback" not in said
@@ -80,23 +88,8 @@ def test_ctrl_c_keeps_what_was_measured_and_says_so(stub: Path, tmp_path: Path) 
 
 def test_ctrl_c_keeps_the_requests_of_every_stream(stub: Path, tmp_path: Path) -> None:
     out = tmp_path / "results.jsonl"
-    arguments = ["--warmup-s", "0", "--duration-s", "60", "--streams", "2", "--json", str(out)]
-    with subprocess.Popen(
-        [sys.executable, "-u", "-c", MAIN, "bench", "latency", str(stub), *arguments],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=environment(),
-    ) as process:
-        assert process.stderr is not None
-        for line in process.stderr:
-            if line.startswith("timing for"):
-                break
-        try:
-            process.wait(1.0)
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGINT)
-        process.communicate(timeout=60)
+    code, _, said = interrupt(stub, "--streams", "2", "--json", out)
+    assert (code, "Traceback" in said) == (1, False)
     (row,) = latency_rows(read_rows([out]))
     assert row.interrupted
     # Two at once: some request was due before the one that was due before it was answered.
